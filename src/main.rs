@@ -1,0 +1,3 @@
+//! The `elb-doctor` program.
+#![forbid(unsafe_code)]
+fn main() {}
