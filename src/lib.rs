@@ -1,2 +1,6 @@
-//! elb-doctor: says exactly why a load balancer's backend server is unhealthy.
+//! elb-doctor: says exactly why a load balancer's backend server is unhealthy, and proves the fix.
 #![forbid(unsafe_code)]
+
+pub mod api;
+pub mod diagnosis;
+pub mod world;

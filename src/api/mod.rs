@@ -1,0 +1,3 @@
+//! The Kubernetes API of elb-doctor: the kinds that users write and read.
+
+pub mod v1alpha1;

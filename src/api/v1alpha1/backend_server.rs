@@ -1,0 +1,126 @@
+//! `BackendServer`: one member of a backend server group, its reported health and its diagnosis.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Diagnosis, LocalReference, enabled};
+
+/// One member of a backend server group.
+#[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[kube(
+    group = "elb-doctor.dev",
+    version = "v1alpha1",
+    kind = "BackendServer",
+    plural = "backendservers",
+    shortname = "bes",
+    category = "elb-doctor",
+    namespaced,
+    status = "BackendServerStatus",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendServerSpec {
+    /// The load balancer that has the group.
+    pub load_balancer_ref: LocalReference,
+    /// Name of the backend server group in that load balancer.
+    pub backend_server_group: String,
+    /// Instance unless set.
+    #[serde(default, rename = "type")]
+    pub type_: BackendType,
+    /// Address of the server.
+    pub address: String,
+    /// Port on which the server takes traffic.
+    pub port: u16,
+    /// 0-100, 1 unless set. A Shared load balancer shows a backend of weight 0 as unhealthy.
+    #[serde(default = "one")]
+    pub weight: u8,
+    /// Subnet of the server; required for an Instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet_ref: Option<LocalReference>,
+    /// Security groups on the network interface, in order of precedence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_group_refs: Vec<LocalReference>,
+    /// Whether security groups are applied to the interface; true unless set.
+    #[serde(default = "enabled")]
+    pub port_security_enabled: bool,
+    /// What this member's health check does otherwise than the group's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<BackendHealthCheck>,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// How a backend server is attached.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+pub enum BackendType {
+    /// A cloud server with its own network interface.
+    #[default]
+    Instance,
+    /// "IP as backend server": only an address is known.
+    IP,
+}
+
+/// Overrides of one member's health check.
+#[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendHealthCheck {
+    /// Port that is probed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Address that is probed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Addresses or prefixes from which this member is probed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+}
+
+/// What is known about a backend server: `health` belongs to the health reporter, all else to the controller.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendServerStatus {
+    /// The health check's result, written by a health reporter and never by the controller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<ReportedHealth>,
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Healthy`, `Diagnosed` and `FaultFound`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The findings; absent unless `Diagnosed` is True.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
+}
+
+/// Result of the health check as the load balancer reports it.
+#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedHealth {
+    /// The state.
+    pub state: HealthState,
+    /// The cloud's reason code in `CamelCase`, such as `ConnectTimeout`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Text for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it was reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<Time>,
+}
+
+/// State of a backend server as reported or displayed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum HealthState {
+    Healthy,
+    Unhealthy,
+    #[default]
+    Unknown,
+}

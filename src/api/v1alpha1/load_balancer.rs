@@ -1,0 +1,192 @@
+//! `LoadBalancer`: listeners, backend server groups and where health checks come from.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{LocalReference, enabled};
+
+/// A load balancer with its listeners and backend server groups.
+#[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[kube(
+    group = "elb-doctor.dev",
+    version = "v1alpha1",
+    kind = "LoadBalancer",
+    plural = "loadbalancers",
+    shortname = "elb",
+    category = "elb-doctor",
+    namespaced,
+    status = "LoadBalancerStatus",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerSpec {
+    /// Dedicated load balancers probe from their backend subnets, Shared ones from the provider's shared prefixes.
+    #[serde(rename = "type")]
+    pub type_: LoadBalancerType,
+    /// Virtual addresses; shown only, they take no part in a diagnosis.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// Subnets from which a Dedicated load balancer probes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backend_subnet_refs: Vec<LocalReference>,
+    /// The exact probe addresses or prefixes, where known; they take the place of whole subnets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health_check_sources: Vec<String>,
+    /// What the load balancer listens on.
+    #[serde(default)]
+    pub listeners: Vec<Listener>,
+    /// The groups of backend servers.
+    #[serde(default)]
+    pub backend_server_groups: Vec<BackendServerGroup>,
+}
+
+/// Kind of a load balancer.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+pub enum LoadBalancerType {
+    /// Own resources, probes from its backend subnets.
+    Dedicated,
+    /// Shared resources, probes from the provider's shared prefixes.
+    Shared,
+}
+
+/// Protocol and port on which a load balancer listens.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// Name, unique in the load balancer.
+    pub name: String,
+    /// Protocol of the front end.
+    pub protocol: ListenerProtocol,
+    /// Port of the front end; 0 only for IP listeners, which have none.
+    pub port: u16,
+    /// The default group and those of forwarding policies, by name.
+    #[serde(default)]
+    pub backend_server_groups: Vec<String>,
+}
+
+/// Protocol of a listener.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[allow(
+    missing_docs,
+    clippy::upper_case_acronyms,
+    non_camel_case_types,
+    reason = "the cloud's own words"
+)]
+pub enum ListenerProtocol {
+    TCP,
+    UDP,
+    QUIC,
+    HTTP,
+    HTTPS,
+    #[serde(rename = "TERMINATED_HTTPS")]
+    TerminatedHttps,
+    GRPC,
+    TLS,
+    IP,
+}
+
+/// A group of backend servers with one health check.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendServerGroup {
+    /// Name, unique in the load balancer.
+    pub name: String,
+    /// Protocol towards the backend servers.
+    pub protocol: GroupProtocol,
+    /// The health check; absent means that it is off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+}
+
+/// Protocol of a backend server group.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[allow(missing_docs, clippy::upper_case_acronyms, reason = "the cloud's own words")]
+pub enum GroupProtocol {
+    TCP,
+    UDP,
+    QUIC,
+    HTTP,
+    HTTPS,
+    GRPC,
+    TLS,
+    IP,
+}
+
+/// How the load balancer asks a backend server whether it is well.
+#[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// Whether the check runs; true unless set.
+    #[serde(default = "enabled")]
+    pub enabled: bool,
+    /// Protocol of the check; which ones a group allows depends on the group's protocol.
+    pub protocol: HealthCheckProtocol,
+    /// Port of the check; absent means the backend server's own port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Seconds between two checks, 1-50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_seconds: Option<u8>,
+    /// Seconds to wait for an answer, 1-50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u8>,
+    /// Checks in a row that decide, 1-10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u8>,
+    /// Path of an HTTP, HTTPS or GRPC check; starts with a slash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Host header of an HTTP or HTTPS check; absent means the backend server's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain_name: Option<String>,
+    /// Codes that count as healthy, such as `200`, `200,202` or `200-204`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_codes: Option<String>,
+}
+
+/// Protocol of a health check.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[allow(missing_docs, clippy::upper_case_acronyms, reason = "the cloud's own words")]
+pub enum HealthCheckProtocol {
+    TCP,
+    #[serde(rename = "UDP_CONNECT")]
+    UdpConnect,
+    HTTP,
+    HTTPS,
+    TLS,
+    GRPC,
+}
+
+/// What the controller found out about a load balancer.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Backend servers by displayed health.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backends: Option<BackendCounts>,
+    /// `Ready` and `BackendsHealthy`.
+    #[serde(default)]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Numbers of backend servers of a load balancer.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendCounts {
+    /// All of them.
+    pub total: u32,
+    /// Shown Healthy.
+    pub healthy: u32,
+    /// Shown Unhealthy.
+    pub unhealthy: u32,
+    /// Shown Unknown.
+    pub unknown: u32,
+    /// With at least one failed check.
+    pub faulty: u32,
+}

@@ -1,0 +1,12 @@
+//! References between objects. They never leave the namespace of the object that holds them.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Names an object of the same namespace; the field that holds it says of which kind.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, KubeSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalReference {
+    /// Name of the object, a DNS subdomain (RFC 1123) of at most 253 characters.
+    pub name: String,
+}
