@@ -129,15 +129,11 @@ start_etcd() {
     if pid_of etcd >/dev/null; then return; fi
     rm -f -- "$dir/etcd.sock"
     launch etcd "$bin/etcd" --data-dir="$dir/etcd" --unsafe-no-fsync \
-        --listen-client-urls=unix://etcd.sock --advertise-client-urls=unix://etcd.sock \
+        --listen-client-urls=unix://etcd.sock --advertise-client-urls=http://127.0.0.1:0 \
         --listen-peer-urls=http://127.0.0.1:0
 }
 
-# start_apiserver: starts it on $port and waits until it is ready. Status 3 says
-# that another has the port.
-start_apiserver() {
-    if pid_of apiserver >/dev/null; then return; fi
-    : >"$dir/apiserver.log"
+launch_apiserver() {
     # The key of its own certificate, which it makes by itself, also signs the
     # tokens of service accounts: no other program is needed to make keys.
     launch apiserver "$bin/kube-apiserver" \
@@ -149,10 +145,21 @@ start_apiserver() {
         --service-account-signing-key-file="$dir/certs/apiserver.key" \
         --service-cluster-ip-range=10.0.0.0/24 --endpoint-reconciler-type=none \
         --profiling=false
-    local deadline=$((SECONDS + start_seconds))
+}
+
+# start_apiserver: starts it on $port, if it does not run, and waits until it is
+# ready. Status 3 says that another program has the port.
+start_apiserver() {
+    local deadline=$((SECONDS + start_seconds)) logged=0
+    if ! pid_of apiserver >/dev/null; then
+        if [[ -e $dir/apiserver.log ]]; then logged=$(wc -c <"$dir/apiserver.log"); fi
+        launch_apiserver
+    fi
     until write_kubeconfig && is_ready; do
         if ! pid_of apiserver >/dev/null; then
-            if grep -q 'address already in use' "$dir/apiserver.log"; then return 3; fi
+            if tail -c "+$((logged + 1))" "$dir/apiserver.log" | grep -c 'address already in use' >/dev/null; then
+                return 3
+            fi
             failed apiserver 'ended before it was ready'
             return
         elif ! pid_of etcd >/dev/null; then
