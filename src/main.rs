@@ -1,3 +1,6 @@
-//! The `elb-doctor` program.
+//! The `elb-doctor` program: all of it is in the library.
 #![forbid(unsafe_code)]
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    elb_doctor::cli::main()
+}

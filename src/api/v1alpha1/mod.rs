@@ -3,6 +3,7 @@
 mod address_group;
 mod backend_server;
 pub mod conditions;
+pub mod crds;
 mod diagnosis;
 mod load_balancer;
 mod network_acl;

@@ -1,0 +1,59 @@
+//! The command line: `elb-doctor run | diagnose | crds`.
+
+mod crds;
+mod diagnose;
+pub mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit status: a fault was found.
+pub const FAULTS: u8 = 1;
+/// Exit status: input could not be read, an object is invalid, or the program could not do its work.
+pub const INVALID: u8 = 2;
+
+/// Says exactly why a load balancer's backend server is unhealthy, and proves the fix.
+#[derive(Debug, Parser)]
+#[command(name = "elb-doctor", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controller until SIGTERM or SIGINT
+    Run(run::Args),
+    /// Diagnose manifests without a cluster
+    Diagnose(diagnose::Args),
+    /// Print the custom resource definitions
+    Crds(crds::Args),
+}
+
+/// Reads the arguments, does what they ask, and says how it went: 0, [`FAULTS`] or [`INVALID`].
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(args),
+        Command::Diagnose(args) => diagnose::run(args),
+        Command::Crds(args) => crds::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("elb-doctor: {error:#}");
+            ExitCode::from(INVALID)
+        }
+    }
+}
+
+/// Whether the reader of our output went away (`| head`): no failure of ours.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
