@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Diagnosis, LocalReference, enabled};
+use super::{Diagnosis, LocalReference, enabled, forms};
 
 /// One member of a backend server group.
 #[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
@@ -17,30 +17,85 @@ use super::{Diagnosis, LocalReference, enabled};
     shortname = "bes",
     category = "elb-doctor",
     namespaced,
+    doc = "One member of a backend server group: its reported health and why it is unhealthy.",
+    selectable = ".spec.loadBalancerRef.name",
+    selectable = ".spec.backendServerGroup",
+    selectable = ".status.health.state",
+    printcolumn(
+        name = "Healthy",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Healthy")].status"#
+    ),
+    printcolumn(
+        name = "Diagnosis",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Diagnosed")].reason"#
+    ),
+    printcolumn(name = "Faults", type_ = "integer", json_path = r#".status.diagnosis.failed"#),
+    printcolumn(
+        name = "Fault",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="FaultFound")].reason"#
+    ),
+    printcolumn(name = "Impact", type_ = "string", json_path = r#".status.diagnosis.impact"#),
+    printcolumn(name = "Age", type_ = "date", json_path = r#".metadata.creationTimestamp"#),
+    printcolumn(
+        name = "Dropped",
+        type_ = "string",
+        json_path = r#".status.diagnosis.droppedShare"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reported",
+        type_ = "string",
+        json_path = r#".status.health.reason"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Load Balancer",
+        type_ = "string",
+        json_path = r#".spec.loadBalancerRef.name"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Group",
+        type_ = "string",
+        json_path = r#".spec.backendServerGroup"#,
+        priority = 1
+    ),
+    printcolumn(name = "Address", type_ = "string", json_path = r#".spec.address"#, priority = 1),
+    printcolumn(name = "Port", type_ = "integer", json_path = r#".spec.port"#, priority = 1),
     status = "BackendServerStatus",
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.type != 'Instance' || has(self.subnetRef)").message("subnetRef is required for type Instance: name the Subnet of the server").field_path(".subnetRef"))]
 pub struct BackendServerSpec {
     /// The load balancer that has the group.
     pub load_balancer_ref: LocalReference,
     /// Name of the backend server group in that load balancer.
+    #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub backend_server_group: String,
     /// Instance unless set.
     #[serde(default, rename = "type")]
     pub type_: BackendType,
     /// Address of the server.
+    #[schemars(length(min = 1, max = forms::ADDRESS_LENGTH))]
+    #[x_kube(validation = ("self.matches('^[0-9A-Fa-f:.]+$')", "must be an IPv4 or IPv6 address, such as 192.168.1.10"))]
     pub address: String,
     /// Port on which the server takes traffic.
+    #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
     /// 0-100, 1 unless set. A Shared load balancer shows a backend of weight 0 as unhealthy.
     #[serde(default = "one")]
+    #[schemars(range(min = 0, max = 100))]
     pub weight: u8,
     /// Subnet of the server; required for an Instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subnet_ref: Option<LocalReference>,
     /// Security groups on the network interface, in order of precedence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
     pub security_group_refs: Vec<LocalReference>,
     /// Whether security groups are applied to the interface; true unless set.
     #[serde(default = "enabled")]
@@ -70,12 +125,16 @@ pub enum BackendType {
 pub struct BackendHealthCheck {
     /// Port that is probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
     /// Address that is probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = forms::ADDRESS_LENGTH))]
+    #[x_kube(validation = ("self.matches('^[0-9A-Fa-f:.]+$')", "must be an IPv4 or IPv6 address, such as 192.168.1.10"))]
     pub address: Option<String>,
     /// Addresses or prefixes from which this member is probed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(max = forms::CIDR_LENGTH), regex(pattern = forms::ADDRESS_OR_CIDR)))]
     pub sources: Vec<String>,
 }
 
@@ -104,11 +163,13 @@ pub struct BackendServerStatus {
 pub struct ReportedHealth {
     /// The state.
     pub state: HealthState,
-    /// The cloud's reason code in `CamelCase`, such as `ConnectTimeout`.
+    /// The cloud's reason code in `CamelCase`, such as `ConnectTimeout`; at most 64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = forms::CAMEL_CASE))]
     pub reason: Option<String>,
-    /// Text for a person.
+    /// Text for a person; at most 1024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
     pub message: Option<String>,
     /// When it was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -85,6 +85,11 @@ fn finish(value: &mut Value) {
             {
                 map.remove("format");
             }
+            for bound in ["minimum", "maximum"] {
+                if let Some(whole) = map.get(bound).and_then(Value::as_f64).and_then(whole_number) {
+                    map.insert(bound.to_owned(), whole.into());
+                }
+            }
             for (_, child) in map.iter_mut() {
                 finish(child);
             }
@@ -92,4 +97,9 @@ fn finish(value: &mut Value) {
         Value::Array(list) => list.iter_mut().for_each(finish),
         _ => {}
     }
+}
+
+/// The number as it is written: 65535 and not 65535.0.
+fn whole_number(number: f64) -> Option<i64> {
+    format!("{number:.0}").parse().ok().filter(|_| number.fract() == 0.0)
 }

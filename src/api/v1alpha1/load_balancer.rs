@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LocalReference, enabled};
+use super::{LocalReference, enabled, forms};
 
 /// A load balancer with its listeners and backend server groups.
 #[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
@@ -17,28 +17,65 @@ use super::{LocalReference, enabled};
     shortname = "elb",
     category = "elb-doctor",
     namespaced,
+    doc = "A load balancer: its listeners, its backend server groups and where its health checks come from.",
+    printcolumn(name = "Type", type_ = "string", json_path = r#".spec.type"#),
+    printcolumn(name = "Backends", type_ = "integer", json_path = r#".status.backends.total"#),
+    printcolumn(name = "Unhealthy", type_ = "integer", json_path = r#".status.backends.unhealthy"#),
+    printcolumn(name = "Faulty", type_ = "integer", json_path = r#".status.backends.faulty"#),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="BackendsHealthy")].reason"#
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = r#".metadata.creationTimestamp"#),
+    printcolumn(
+        name = "Healthy",
+        type_ = "integer",
+        json_path = r#".status.backends.healthy"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Unknown",
+        type_ = "integer",
+        json_path = r#".status.backends.unknown"#,
+        priority = 1
+    ),
+    printcolumn(name = "Addresses", type_ = "string", json_path = r#".spec.addresses"#, priority = 1),
     status = "LoadBalancerStatus",
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.type != 'Dedicated' || (has(self.backendSubnetRefs) && size(self.backendSubnetRefs) > 0) || (has(self.healthCheckSources) && size(self.healthCheckSources) > 0)").message("a Dedicated load balancer needs at least one of backendSubnetRefs, unless healthCheckSources names its probe addresses").field_path(".backendSubnetRefs"))]
 pub struct LoadBalancerSpec {
     /// Dedicated load balancers probe from their backend subnets, Shared ones from the provider's shared prefixes.
     #[serde(rename = "type")]
     pub type_: LoadBalancerType,
     /// Virtual addresses; shown only, they take no part in a diagnosis.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = forms::ADDRESS_LENGTH), regex(pattern = forms::ADDRESS)))]
     pub addresses: Vec<String>,
     /// Subnets from which a Dedicated load balancer probes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
     pub backend_subnet_refs: Vec<LocalReference>,
     /// The exact probe addresses or prefixes, where known; they take the place of whole subnets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), inner(length(max = forms::CIDR_LENGTH), regex(pattern = forms::ADDRESS_OR_CIDR)))]
     pub health_check_sources: Vec<String>,
     /// What the load balancer listens on.
     #[serde(default)]
+    #[schemars(length(max = 500))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub listeners: Vec<Listener>,
     /// The groups of backend servers.
     #[serde(default)]
+    #[schemars(length(max = 500))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub backend_server_groups: Vec<BackendServerGroup>,
 }
 
@@ -54,15 +91,19 @@ pub enum LoadBalancerType {
 /// Protocol and port on which a load balancer listens.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.port > 0 || self.protocol == 'IP'").message("port must be 1 to 65535; only a listener of protocol IP has port 0").field_path(".port"))]
 pub struct Listener {
     /// Name, unique in the load balancer.
+    #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub name: String,
     /// Protocol of the front end.
     pub protocol: ListenerProtocol,
     /// Port of the front end; 0 only for IP listeners, which have none.
+    #[schemars(range(min = 0, max = 65535))]
     pub port: u16,
     /// The default group and those of forwarding policies, by name.
     #[serde(default)]
+    #[schemars(length(max = 500), inner(length(min = 1, max = 255), regex(pattern = forms::LABEL)))]
     pub backend_server_groups: Vec<String>,
 }
 
@@ -90,8 +131,10 @@ pub enum ListenerProtocol {
 /// A group of backend servers with one health check.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.healthCheck) || (self.protocol in ['UDP', 'QUIC'] ? self.healthCheck.protocol == 'UDP_CONNECT' : self.protocol in ['TCP', 'IP'] ? self.healthCheck.protocol in ['TCP', 'HTTP', 'HTTPS'] : self.healthCheck.protocol != 'UDP_CONNECT')").message(Message::Expression("'a ' + self.protocol + ' group cannot have a ' + self.healthCheck.protocol + ' health check: possible is ' + (self.protocol in ['UDP', 'QUIC'] ? 'UDP_CONNECT only' : self.protocol in ['TCP', 'IP'] ? 'TCP, HTTP or HTTPS' : 'TCP, HTTP, HTTPS, TLS or GRPC')".into())).field_path(".healthCheck"))]
 pub struct BackendServerGroup {
     /// Name, unique in the load balancer.
+    #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub name: String,
     /// Protocol towards the backend servers.
     pub protocol: GroupProtocol,
@@ -125,24 +168,34 @@ pub struct HealthCheck {
     pub protocol: HealthCheckProtocol,
     /// Port of the check; absent means the backend server's own port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
     /// Seconds between two checks, 1-50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 50))]
     pub delay_seconds: Option<u8>,
     /// Seconds to wait for an answer, 1-50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 50))]
     pub timeout_seconds: Option<u8>,
     /// Checks in a row that decide, 1-10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10))]
     pub max_retries: Option<u8>,
     /// Path of an HTTP, HTTPS or GRPC check; starts with a slash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = ("self.matches('^/[!-~]*$')", "must start with a slash and hold no spaces, such as /healthz"))]
     pub path: Option<String>,
     /// Host header of an HTTP or HTTPS check; absent means the backend server's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = ("self.matches('^[0-9A-Za-z._:-]+$')", "must be a host name, such as www.example.com"))]
     pub domain_name: Option<String>,
     /// Codes that count as healthy, such as `200`, `200,202` or `200-204`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = ("self.matches('^[0-9]{1,3}(-[0-9]{1,3})?(,[0-9]{1,3}(-[0-9]{1,3})?)*$')", "must be codes and ranges without spaces, such as \"200,202\" or \"200-204\""))]
     pub expected_codes: Option<String>,
 }
 

@@ -5,6 +5,7 @@ mod backend_server;
 pub mod conditions;
 pub mod crds;
 mod diagnosis;
+pub mod forms;
 mod load_balancer;
 mod network_acl;
 mod reference;

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{IpVersion, LocalReference, RuleAction, enabled};
+use super::{IpVersion, LocalReference, RuleAction, enabled, forms};
 
 /// A network ACL: rules in array order, the first match decides, a fixed last rule denies.
 #[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
@@ -16,6 +16,32 @@ use super::{IpVersion, LocalReference, RuleAction, enabled};
     shortname = "nacl",
     category = "elb-doctor",
     namespaced,
+    doc = "Ordered rules at the border of subnets: the first match decides, a fixed last rule denies.",
+    printcolumn(name = "Enabled", type_ = "boolean", json_path = r#".spec.enabled"#),
+    printcolumn(name = "Stateful", type_ = "boolean", json_path = r#".spec.stateful"#),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = r#".metadata.creationTimestamp"#),
+    printcolumn(
+        name = "Subnets",
+        type_ = "string",
+        json_path = r#".spec.subnetRefs[*].name"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
     status = "NetworkACLStatus",
     derive = "PartialEq"
 )]
@@ -29,20 +55,28 @@ pub struct NetworkACLSpec {
     pub stateful: bool,
     /// The subnets at whose border the ACL stands; a subnet has at most one ACL.
     #[serde(default)]
+    #[schemars(length(max = 1000))]
     pub subnet_refs: Vec<LocalReference>,
     /// Rules for traffic into the subnets, in order.
     #[serde(default)]
+    #[schemars(length(max = 1000))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub ingress: Vec<AclRule>,
     /// Rules for traffic out of the subnets, in order.
     #[serde(default)]
+    #[schemars(length(max = 1000))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub egress: Vec<AclRule>,
 }
 
 /// One rule of a network ACL.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.sourcePorts) || !has(self.protocol) || self.protocol in ['tcp', 'udp', '6', '17']").message("ports are only possible with protocol tcp or udp, or with no protocol, which then means both").field_path(".sourcePorts"))]
+#[x_kube(validation = Rule::new("!has(self.destinationPorts) || !has(self.protocol) || self.protocol in ['tcp', 'udp', '6', '17']").message("ports are only possible with protocol tcp or udp, or with no protocol, which then means both").field_path(".destinationPorts"))]
 pub struct AclRule {
     /// Name of the rule, unique in its direction.
+    #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub name: String,
     /// What the rule does with a packet that it matches.
     pub action: RuleAction,
@@ -51,18 +85,24 @@ pub struct AclRule {
     pub ip_version: IpVersion,
     /// `tcp`, `udp`, `icmp`, `icmpv6` or a protocol number 0-255; absent means all. In an IPv6 rule `icmp` means `ICMPv6`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 6))]
+    #[x_kube(validation = ("self.matches('^(tcp|udp|icmp|icmpv6|[0-9]{1,3})$')", "must be tcp, udp, icmp, icmpv6 or a protocol number in quotes, such as \"47\"; leave it out for all protocols"))]
     pub protocol: Option<String>,
     /// Where the packet comes from; absent means anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<AclEndpoint>,
     /// Source ports such as `22,80-90`; absent means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = ("self.matches('^[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*$')", "must be ports and ranges without spaces, such as \"22,80-90\"; leave it out for all ports"))]
     pub source_ports: Option<String>,
     /// Where the packet goes; absent means anywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<AclEndpoint>,
     /// Destination ports such as `22,80-90`; absent means all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = ("self.matches('^[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*$')", "must be ports and ranges without spaces, such as \"22,80-90\"; leave it out for all ports"))]
     pub destination_ports: Option<String>,
     /// A disabled rule does not exist for the decision; true unless set.
     #[serde(default = "enabled")]
@@ -72,9 +112,12 @@ pub struct AclRule {
 /// One end of a network ACL rule: exactly one of the two.
 #[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("has(self.cidr) != has(self.addressGroupRef)", "must have exactly one of cidr and addressGroupRef; leave it out for any address"))]
 pub struct AclEndpoint {
     /// A prefix in CIDR form, of the rule's address family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = forms::CIDR_LENGTH))]
+    #[x_kube(validation = ("self.matches('^[0-9A-Fa-f:.]+/[0-9]{1,3}$')", "must be a prefix in CIDR form, such as 192.168.0.0/24 or 2001:db8::/32"))]
     pub cidr: Option<String>,
     /// The addresses of this address group that are of the rule's family.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,5 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct LocalReference {
     /// Name of the object, a DNS subdomain (RFC 1123) of at most 253 characters.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = ("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')", "must be the name of an object: lowercase letters, digits, '-' and '.', such as web-1"))]
     pub name: String,
 }

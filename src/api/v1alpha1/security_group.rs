@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LocalReference, enabled};
+use super::{LocalReference, enabled, forms};
 
 /// A security group: the rules decide by group position, then priority, then deny before allow.
 #[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
@@ -17,6 +17,24 @@ use super::{LocalReference, enabled};
     shortname = "sg",
     category = "elb-doctor",
     namespaced,
+    doc = "A named set of inbound and outbound rules on the network interfaces of servers.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = r#".metadata.creationTimestamp"#),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    ),
     status = "SecurityGroupStatus",
     derive = "PartialEq"
 )]
@@ -24,14 +42,18 @@ use super::{LocalReference, enabled};
 pub struct SecurityGroupSpec {
     /// The rules; none means that the group allows nothing.
     #[serde(default)]
+    #[schemars(length(max = 1000))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub rules: Vec<SecurityGroupRule>,
 }
 
 /// One rule of a security group.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.ports) || (has(self.protocol) && self.protocol in ['tcp', 'udp', '6', '17'])").message("ports are only possible with protocol tcp or udp: set the protocol or leave ports out").field_path(".ports"))]
 pub struct SecurityGroupRule {
     /// Name of the rule, unique in its group.
+    #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub name: String,
     /// Traffic that the rule is about: into or out of the network interface.
     pub direction: Direction,
@@ -40,15 +62,20 @@ pub struct SecurityGroupRule {
     pub ethertype: IpVersion,
     /// `tcp`, `udp`, `icmp`, `icmpv6` or a protocol number 0-255; absent means all. In an IPv6 rule `icmp` means `ICMPv6`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 6))]
+    #[x_kube(validation = ("self.matches('^(tcp|udp|icmp|icmpv6|[0-9]{1,3})$')", "must be tcp, udp, icmp, icmpv6 or a protocol number in quotes, such as \"47\"; leave it out for all protocols"))]
     pub protocol: Option<String>,
     /// Destination ports such as `22,80-90`; absent means all. Only with tcp or udp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = ("self.matches('^[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*$')", "must be ports and ranges without spaces, such as \"22,80-90\"; leave it out for all ports"))]
     pub ports: Option<String>,
     /// What the rule does with a packet that it matches; Allow unless set.
     #[serde(default)]
     pub action: RuleAction,
     /// 1 (first, the default) to 100 (last).
     #[serde(default = "first_priority")]
+    #[schemars(range(min = 1, max = 100))]
     pub priority: u8,
     /// The other end of the traffic; absent means any address of the ethertype.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,9 +92,12 @@ fn first_priority() -> u8 {
 /// The other end of a security group rule: exactly one of the three.
 #[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = ("(has(self.cidr) ? 1 : 0) + (has(self.securityGroupRef) ? 1 : 0) + (has(self.addressGroupRef) ? 1 : 0) == 1", "must have exactly one of cidr, securityGroupRef and addressGroupRef; leave remote out for any address"))]
 pub struct Remote {
     /// A prefix in CIDR form, of the rule's address family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = forms::CIDR_LENGTH))]
+    #[x_kube(validation = ("self.matches('^[0-9A-Fa-f:.]+/[0-9]{1,3}$')", "must be a prefix in CIDR form, such as 192.168.0.0/24 or 2001:db8::/32"))]
     pub cidr: Option<String>,
     /// The interfaces that carry this security group; it need not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,8 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::forms;
+
 /// A subnet of the virtual private cloud.
 #[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[kube(
@@ -13,10 +15,14 @@ use serde::{Deserialize, Serialize};
     shortname = "esn",
     category = "elb-doctor",
     namespaced,
+    doc = "A subnet of the virtual private cloud: where servers and load balancers have their addresses.",
+    printcolumn(name = "CIDRs", type_ = "string", json_path = r#".spec.cidrs"#),
+    printcolumn(name = "Age", type_ = "date", json_path = r#".metadata.creationTimestamp"#),
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SubnetSpec {
     /// Prefixes in CIDR form, IPv4 and IPv6, such as `192.168.1.0/24`; no host bits set.
+    #[schemars(length(min = 1, max = 32), inner(length(max = forms::CIDR_LENGTH), regex(pattern = forms::CIDR)))]
     pub cidrs: Vec<String>,
 }

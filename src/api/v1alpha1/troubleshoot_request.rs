@@ -17,10 +17,57 @@ use super::{FailedCheck, LocalReference};
     shortname = "tsr",
     category = "elb-doctor",
     namespaced,
+    doc = "A request to troubleshoot one backend server, or every unhealthy one of a load balancer; once finished, a record.",
+    selectable = ".spec.loadBalancerRef.name",
+    printcolumn(
+        name = "Load Balancer",
+        type_ = "string",
+        json_path = r#".spec.loadBalancerRef.name"#
+    ),
+    printcolumn(name = "Backend", type_ = "string", json_path = r#".spec.backendServerRef.name"#),
+    printcolumn(
+        name = "Succeeded",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Succeeded")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Succeeded")].reason"#
+    ),
+    printcolumn(
+        name = "Fault",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="FaultFound")].reason"#
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = r#".metadata.creationTimestamp"#),
+    printcolumn(name = "Subject", type_ = "string", json_path = r#".spec.subject"#, priority = 1),
+    printcolumn(
+        name = "Finished",
+        type_ = "integer",
+        json_path = r#".status.progress.finished"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Items",
+        type_ = "integer",
+        json_path = r#".status.progress.total"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Completed",
+        type_ = "date",
+        json_path = r#".status.completionTime"#,
+        priority = 1
+    ),
     status = "TroubleshootRequestStatus",
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.loadBalancerRef == oldSelf.loadBalancerRef").message("loadBalancerRef cannot be changed: make another TroubleshootRequest").field_path(".loadBalancerRef"))]
+#[x_kube(validation = Rule::new("has(self.backendServerRef) == has(oldSelf.backendServerRef) && (!has(self.backendServerRef) || self.backendServerRef == oldSelf.backendServerRef)").message("backendServerRef cannot be changed: make another TroubleshootRequest").field_path(".backendServerRef"))]
+#[x_kube(validation = Rule::new("self.subject == oldSelf.subject").message("subject cannot be changed: make another TroubleshootRequest").field_path(".subject"))]
+#[x_kube(validation = Rule::new("self.activeDeadlineSeconds == oldSelf.activeDeadlineSeconds").message("activeDeadlineSeconds cannot be changed: make another TroubleshootRequest").field_path(".activeDeadlineSeconds"))]
 pub struct TroubleshootRequestSpec {
     /// The load balancer.
     pub load_balancer_ref: LocalReference,
@@ -30,11 +77,13 @@ pub struct TroubleshootRequestSpec {
     /// Which items to check; All unless set.
     #[serde(default)]
     pub subject: Subject,
-    /// Seconds to wait for a missing reference; 300 unless set.
+    /// Seconds to wait for a missing reference; 1 to 86400, 300 unless set.
     #[serde(default = "five_minutes")]
+    #[schemars(range(min = 1, max = 86400))]
     pub active_deadline_seconds: u32,
     /// Seconds after which a finished request is deleted; absent means that it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
     pub ttl_seconds_after_finished: Option<u32>,
 }
 
