@@ -28,10 +28,12 @@ done
 shift $((OPTIND - 1))
 (($# == 0)) || usage
 
+# NAME STATE,REASON of every backend server, as it stands now.
+current=$("${kubectl[@]}" get backendservers --output go-template='{{range .items}}{{.metadata.name}} {{with .status}}{{with .health}}{{.state}},{{with .reason}}{{.}}{{end}}{{end}}{{end}}{{"\n"}}{{end}}')
 declare -A reported=()
-while IFS=, read -r name state reason; do
-    reported[$name]=$state,$reason
-done < <("${kubectl[@]}" get backendservers --output go-template='{{range .items}}{{.metadata.name}},{{with .status}}{{with .health}}{{.state}},{{with .reason}}{{.}}{{end}}{{end}}{{end}}{{"\n"}}{{end}}')
+while read -r name health; do
+    [[ -z $name ]] || reported[$name]=$health
+done <<<"$current"
 
 status=0 number=0
 while read -r name state reason rest; do
@@ -43,9 +45,10 @@ while read -r name state reason rest; do
         continue
     fi
     [[ ${reported[$name]-} != "$state,$reason" ]] || continue
+    code=null
+    [[ -z $reason ]] || code="\"$reason\""
     printf -v patch '{"status":{"health":{"state":"%s","reason":%s,"message":null,"reportedAt":"%s"}}}' \
-        "$state" "${reason:+\"$reason\"}" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-    patch=${patch/\"reason\":,/\"reason\":null,}
-    "${kubectl[@]}" patch --subresource=status --type=merge --patch "$patch" backendserver "$name" || status=1
+        "$state" "$code" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    "${kubectl[@]}" patch --subresource=status --type=merge --patch "$patch" "backendserver/$name" || status=1
 done
 exit "$status"
