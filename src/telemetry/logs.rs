@@ -1,0 +1,75 @@
+//! Logs: one line for each event on standard error, as text or as JSON.
+
+use std::io::{self, IsTerminal};
+
+use clap::ValueEnum;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::ParseError,
+    fmt,
+    layer::SubscriberExt,
+    util::{SubscriberInitExt, TryInitError},
+};
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a machine: one JSON object for each line.
+    Json,
+}
+
+/// Reads a log filter: a level (`info`), or directives such as `info,elb_doctor=debug,kube=warn`.
+///
+/// # Errors
+///
+/// When a directive or a level is not one.
+pub fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().parse(text)
+}
+
+/// Sets the process's log up. Colours only on a terminal and without `NO_COLOR`.
+///
+/// # Errors
+///
+/// When the process has a log already.
+pub fn init(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = fmt::layer().with_writer(io::stderr).with_ansi(colours);
+    let registry = tracing_subscriber::registry().with(filter);
+    match format {
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry
+            .with(
+                lines
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(false)
+                    .with_span_list(false),
+            )
+            .try_init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_filter;
+
+    #[test]
+    fn filters_are_levels_or_directives() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,elb_doctor=debug",
+            "elb_doctor::controller=trace",
+        ] {
+            assert!(parse_filter(good).is_ok(), "{good}");
+        }
+        for bad in ["elb_doctor=loud", "info,=", "a=b=c"] {
+            assert!(parse_filter(bad).is_err(), "{bad}");
+        }
+    }
+}
