@@ -1,15 +1,366 @@
 //! `elb-doctor run`: the controller.
+//!
+//! Every flag can be given as an environment variable, too; a flag goes before its variable.
 
-use std::process::ExitCode;
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use axum::http::{HeaderValue, header::USER_AGENT};
+use clap::ArgAction;
+use ipnet::IpNet;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    controller::{Controller, LeaseSettings, Options},
+    telemetry::{AdminServer, LogFormat, Metrics, init_logs, parse_filter, printable},
+    world::Settings,
+};
+
+/// Port of probes and metrics.
+const ADMIN_PORT: u16 = 8080;
+/// Set in every pod by the kubelet.
+const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
+/// How long to wait for the API server's first answer before saying that there is none.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Flags of the controller.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Kubeconfig file [default: $KUBECONFIG, then ~/.kube/config, then the pod's service account]
+    #[arg(long, value_name = "FILE", env = "ELB_DOCTOR_KUBECONFIG", help_heading = "Cluster")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", env = "ELB_DOCTOR_CONTEXT", help_heading = "Cluster")]
+    context: Option<String>,
+
+    /// The one namespace to work on [default: all]
+    #[arg(short, long, value_name = "NAME", env = "ELB_DOCTOR_NAMESPACE", value_parser = namespace, help_heading = "Cluster")]
+    namespace: Option<String>,
+
+    /// Prefixes from which Shared load balancers probe, several with commas
+    #[arg(
+        long = "shared-source",
+        value_name = "CIDR",
+        env = "ELB_DOCTOR_SHARED_SOURCE",
+        value_delimiter = ',',
+        default_value = "100.125.0.0/16",
+        value_parser = prefix,
+        help_heading = "Diagnosis"
+    )]
+    shared_sources: Vec<IpNet>,
+
+    /// Workers of each controller
+    #[arg(long, value_name = "N", env = "ELB_DOCTOR_WORKERS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Work")]
+    workers: u16,
+
+    /// Minutes between two looks at everything; 0: only what changes is looked at
+    #[arg(long, value_name = "MINUTES", env = "ELB_DOCTOR_RESYNC", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=525_600), help_heading = "Work")]
+    resync: u32,
+
+    /// Write only while holding a lease, so that several replicas are safe
+    #[arg(long, env = "ELB_DOCTOR_LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Replicas")]
+    leader_election: bool,
+
+    /// Name of the lease
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "ELB_DOCTOR_LEASE_NAME",
+        default_value = "elb-doctor",
+        help_heading = "Replicas"
+    )]
+    lease_name: String,
+
+    /// Namespace of the lease [default: $POD_NAMESPACE, then the kubeconfig's or the pod's namespace]
+    #[arg(long, value_name = "NAME", env = "ELB_DOCTOR_LEASE_NAMESPACE", value_parser = namespace, help_heading = "Replicas")]
+    lease_namespace: Option<String>,
+
+    /// Name of this replica among all [default: $POD_NAME or the host's name, and a random part]
+    #[arg(long, value_name = "NAME", env = "ELB_DOCTOR_IDENTITY", help_heading = "Replicas")]
+    identity: Option<String>,
+
+    /// Address of /livez, /readyz and /metrics [default: port 8080, in a pod on all addresses, else on 127.0.0.1]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "ELB_DOCTOR_ADMIN_ADDR",
+        help_heading = "Operation"
+    )]
+    admin_addr: Option<SocketAddr>,
+
+    /// How a line of the log looks
+    #[arg(long, value_name = "FORMAT", env = "ELB_DOCTOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "Operation")]
+    log_format: LogFormat,
+
+    /// What is logged: off, error, warn, info, debug, trace, or directives such as info,elb_doctor=debug
+    #[arg(long, value_name = "FILTER", env = "ELB_DOCTOR_LOG_LEVEL", default_value = "info", value_parser = filter, help_heading = "Operation")]
+    log_level: String,
+}
+
+fn prefix(text: &str) -> Result<IpNet, String> {
+    let net: IpNet = text
+        .trim()
+        .parse()
+        .map_err(|_| "not an IPv4 or IPv6 prefix such as 100.125.0.0/16".to_owned())?;
+    if net == net.trunc() {
+        Ok(net)
+    } else {
+        Err(format!(
+            "bits are set behind /{}: did you mean {}?",
+            net.prefix_len(),
+            net.trunc()
+        ))
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let label = (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if label {
+        Ok(text.into())
+    } else {
+        Err("not a namespace: lower-case letters, digits and inner hyphens, at most 63".into())
+    }
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    parse_filter(text)
+        .map(|_| text.into())
+        .map_err(|error| error.to_string())
+}
 
 /// Runs the controller until it is told to stop.
 ///
 /// # Errors
 /// When the controller cannot start or has to give up.
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("the controller is not part of this build yet")
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let filter: EnvFilter = parse_filter(&args.log_level)?;
+    init_logs(args.log_format, filter)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(serve(args));
+    // What is left has had its time.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(args: Args) -> anyhow::Result<()> {
+    // First of all: a signal during a slow start counts, too.
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signals(
+        signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        stop.clone(),
+    ));
+
+    let config = cluster(&args).await?;
+    let home = config.default_namespace.clone();
+    let url = config.cluster_url.to_string();
+    let client = Client::try_from(config).with_context(|| format!("cannot set up a client for {url}"))?;
+    let identity = args.identity.clone().unwrap_or_else(default_identity);
+    info!(version = env!("CARGO_PKG_VERSION"), cluster = %url, %identity, "elb-doctor starts");
+
+    let metrics = Arc::new(Metrics::new());
+    let lease = args.leader_election.then(|| LeaseSettings {
+        name: args.lease_name.clone(),
+        namespace: args
+            .lease_namespace
+            .clone()
+            .or_else(|| std::env::var("POD_NAMESPACE").ok().filter(|name| !name.is_empty()))
+            .unwrap_or(home),
+        identity: identity.clone(),
+    });
+    let options = Options {
+        namespace: args.namespace.clone(),
+        settings: Settings {
+            shared_sources: args.shared_sources.clone(),
+        },
+        workers: args.workers,
+        resync: (args.resync > 0).then(|| Duration::from_mins(args.resync.into())),
+        lease,
+        identity,
+    };
+    let controller = Controller::new(client.clone(), options, metrics.clone());
+
+    let admin = AdminServer::bind(args.admin_addr.unwrap_or_else(default_admin_address)).await?;
+    info!(address = %admin.address()?, "serving /livez, /readyz and /metrics");
+    let admin_over = CancellationToken::new();
+    let admin = tokio::spawn(admin.serve(metrics, controller.readiness(), admin_over.clone()));
+    tokio::spawn(greet(client, url));
+
+    let result = controller.run(stop).await;
+    // Probes are answered to the end.
+    admin_over.cancel();
+    let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+    result?;
+    info!("stopped");
+    Ok(())
+}
+
+/// The configuration of the cluster's client.
+async fn cluster(args: &Args) -> anyhow::Result<Config> {
+    let options = KubeConfigOptions {
+        context: args.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let mut config = match &args.kubeconfig {
+        Some(path) => {
+            let kubeconfig =
+                Kubeconfig::read_from(path).with_context(|| format!("cannot use the kubeconfig {}", path.display()))?;
+            Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .with_context(|| format!("cannot use the kubeconfig {}", path.display()))?
+        }
+        None if args.context.is_some() => Config::from_kubeconfig(&options)
+            .await
+            .context("cannot use the kubeconfig ($KUBECONFIG or ~/.kube/config)")?,
+        None => Config::infer().await.context(
+            "no cluster: neither a kubeconfig (--kubeconfig, $KUBECONFIG, ~/.kube/config) nor a pod's service account",
+        )?,
+    };
+    let agent = concat!("elb-doctor/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
+    // Queues, watches and the election each retry in their own way; a retry below them could outlive the lease.
+    config.default_retry = false;
+    Ok(config)
+}
+
+/// Says in one line whether the API server answers; goes on either way, as watches try again for ever.
+async fn greet(client: Client, url: String) {
+    match tokio::time::timeout(FIRST_ANSWER, client.apiserver_version()).await {
+        Ok(Ok(version)) => info!(cluster = %url, version = %printable(&version.git_version), "the API server answers"),
+        Ok(Err(error)) => warn!(
+            cluster = %url,
+            "the API server does not answer as it should: {}",
+            crate::controller::describe(&error)
+        ),
+        Err(_) => warn!(cluster = %url, "no answer from the API server within {} s", FIRST_ANSWER.as_secs()),
+    }
+}
+
+/// The first signal asks to stop, the second ends the process at once.
+async fn stop_on_signals(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    };
+    let first = next().await;
+    info!(signal = first, "asked to stop; once more ends the process at once");
+    stop.cancel();
+    let second = next().await;
+    warn!(signal = second, "ending at once");
+    std::process::exit(130);
+}
+
+/// All addresses in a pod, where probes and metrics come from outside; else only this machine's own.
+fn default_admin_address() -> SocketAddr {
+    let address = if std::env::var_os(IN_CLUSTER).is_some() {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    };
+    SocketAddr::new(address, ADMIN_PORT)
+}
+
+/// Readable and unique: also two processes of one pod or machine must differ.
+fn default_identity() -> String {
+    let host = ["POD_NAME", "HOSTNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
+        .unwrap_or_else(|| "elb-doctor".into());
+    // Randomly seeded in every process.
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{}_{random:016x}", host.trim())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(words: &[&str]) -> Result<Args, String> {
+        Line::try_parse_from([&["run"], words].concat())
+            .map(|line| line.args)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_those_of_most_regions() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.shared_sources, ["100.125.0.0/16".parse().unwrap()]);
+        assert!(args.leader_election);
+        assert_eq!(args.lease_name, "elb-doctor");
+    }
+
+    #[test]
+    fn shared_sources_are_prefixes_of_either_family_without_host_bits() {
+        let args = parse(&[
+            "--shared-source",
+            "100.125.0.0/16,100.126.0.0/16",
+            "--shared-source=2001:db8::/32",
+        ])
+        .unwrap();
+        assert_eq!(args.shared_sources.len(), 3);
+        let refused = parse(&["--shared-source", "100.125.0.5/16"]).unwrap_err();
+        assert!(refused.contains("did you mean 100.125.0.0/16?"), "{refused}");
+        assert!(parse(&["--shared-source", "100.125.0.0"]).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_refused_at_the_start() {
+        for words in [
+            ["--log-level", "elb_doctor=loud"],
+            ["--log-format", "xml"],
+            ["--workers", "0"],
+            ["--namespace", "Shop"],
+            ["--namespace", ""],
+            ["--admin-addr", "8080"],
+            ["--leader-election", "maybe"],
+        ] {
+            assert!(parse(&words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_election_can_be_switched_off() {
+        assert!(!parse(&["--leader-election=false"]).unwrap().leader_election);
+        assert!(parse(&["--leader-election"]).unwrap().leader_election);
+    }
+
+    #[test]
+    fn two_processes_never_share_an_identity() {
+        assert_ne!(default_identity(), default_identity());
+    }
 }

@@ -1,0 +1,174 @@
+//! Backend servers: the verdict, and the events that tell of it.
+
+use std::time::Instant;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::{
+    api::v1alpha1::{
+        BackendServer, BackendServerStatus,
+        conditions::{
+            reasons,
+            types::{DIAGNOSED, FAULT_FOUND, HEALTHY, READY},
+        },
+    },
+    diagnosis,
+    telemetry::Metrics,
+    world::{Key, World},
+};
+
+use super::{
+    events::Transition,
+    reconcile::{Reconciled, condition, has, kind_of_world},
+};
+
+/// Reason of the event that tells of a backend server that became healthy.
+const RECOVERED: &str = "Recovered";
+
+/// Refusals that somebody has to put right before a diagnosis can say anything.
+const MISCONFIGURATIONS: [&str; 4] = [
+    reasons::REFERENCE_NOT_FOUND,
+    reasons::INVALID_SPEC,
+    reasons::AMBIGUOUS_NETWORK_ACL,
+    reasons::HEALTH_CHECK_SOURCES_UNKNOWN,
+];
+
+impl Reconciled for BackendServer {
+    kind_of_world!(BackendServer);
+
+    fn wanted(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<BackendServerStatus> {
+        let began = Instant::now();
+        let mut status = diagnosis::backend_server_status(world, key, now)?;
+        metrics.diagnosis_seconds.observe(began.elapsed().as_secs_f64());
+        // The reporter's field: server-side apply must never see it from us.
+        status.health = None;
+        if let Some(diagnosed) = condition(&status.conditions, DIAGNOSED) {
+            metrics.count_diagnosis(&diagnosed.reason);
+        }
+        Some(status)
+    }
+
+    fn transitions(held: &BackendServerStatus, wanted: &BackendServerStatus) -> Vec<Transition> {
+        transitions(&held.conditions, &wanted.conditions)
+    }
+
+    fn count(written: &BackendServerStatus, metrics: &Metrics) {
+        for check in written.diagnosis.iter().flat_map(|diagnosis| &diagnosis.checks) {
+            metrics.count_failed_check(&check.id);
+        }
+    }
+}
+
+fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
+    let mut news = Vec::new();
+    let mut tell = |warning, reason: &str, note: &str| {
+        news.push(Transition {
+            warning,
+            reason: reason.into(),
+            note: note.into(),
+            action: "Diagnose",
+        });
+    };
+    let is_new = |now: &Condition| !has(held, &now.type_, &now.status, &now.reason);
+    if let Some(fault) = condition(wanted, FAULT_FOUND)
+        && fault.status == "True"
+        && is_new(fault)
+    {
+        tell(true, &fault.reason, &fault.message);
+    }
+    if let Some(diagnosed) = condition(wanted, DIAGNOSED)
+        && is_new(diagnosed)
+    {
+        match diagnosed.status.as_str() {
+            "True" if diagnosed.reason == reasons::NO_FAULT_FOUND => tell(false, &diagnosed.reason, &diagnosed.message),
+            "False" if MISCONFIGURATIONS.contains(&diagnosed.reason.as_str()) => {
+                tell(true, &diagnosed.reason, &diagnosed.message);
+            }
+            _ => {}
+        }
+    }
+    // A healthy backend is not diagnosed, but what is wrong with its configuration is said all the same.
+    if let Some(ready) = condition(wanted, READY)
+        && ready.status == "False"
+        && is_new(ready)
+        && !condition(wanted, DIAGNOSED).is_some_and(|diagnosed| diagnosed.reason == ready.reason)
+    {
+        tell(true, &ready.reason, &ready.message);
+    }
+    if let (Some(before), Some(now)) = (condition(held, HEALTHY), condition(wanted, HEALTHY))
+        && before.status == "False"
+        && now.status == "True"
+    {
+        tell(false, RECOVERED, &now.message);
+    }
+    news
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn conditions(words: &[(&str, &str, &str)]) -> Vec<Condition> {
+        let at = Time(jiff::Timestamp::UNIX_EPOCH);
+        words
+            .iter()
+            .map(|(type_, status, reason)| Condition {
+                last_transition_time: at.clone(),
+                message: format!("{type_} is {status}"),
+                observed_generation: None,
+                reason: (*reason).into(),
+                status: (*status).into(),
+                type_: (*type_).into(),
+            })
+            .collect()
+    }
+
+    fn told(held: &[(&str, &str, &str)], wanted: &[(&str, &str, &str)]) -> Vec<(bool, String)> {
+        let news = transitions(&conditions(held), &conditions(wanted));
+        news.into_iter().map(|news| (news.warning, news.reason)).collect()
+    }
+
+    const HEALTHY_NOW: [(&str, &str, &str); 4] = [
+        ("Ready", "True", "Reconciled"),
+        ("Healthy", "True", "Reported"),
+        ("Diagnosed", "False", "BackendNotUnhealthy"),
+        ("FaultFound", "Unknown", "NotDiagnosed"),
+    ];
+    const FAULTY: [(&str, &str, &str); 4] = [
+        ("Ready", "True", "Reconciled"),
+        ("Healthy", "False", "ConnectTimeout"),
+        ("Diagnosed", "True", "FaultsFound"),
+        ("FaultFound", "True", "SecurityGroupInboundSource"),
+    ];
+    const CLEAN: [(&str, &str, &str); 4] = [
+        ("Ready", "True", "Reconciled"),
+        ("Healthy", "False", "ConnectTimeout"),
+        ("Diagnosed", "True", "NoFaultFound"),
+        ("FaultFound", "False", "NoFaultFound"),
+    ];
+    const MISSING: [(&str, &str, &str); 4] = [
+        ("Ready", "False", "ReferenceNotFound"),
+        ("Healthy", "False", "ConnectTimeout"),
+        ("Diagnosed", "False", "ReferenceNotFound"),
+        ("FaultFound", "Unknown", "NotDiagnosed"),
+    ];
+
+    #[test]
+    fn a_transition_is_told_once_under_the_name_of_what_was_found() {
+        assert_eq!(told(&[], &FAULTY), [(true, "SecurityGroupInboundSource".into())]);
+        assert_eq!(told(&FAULTY, &FAULTY), []);
+        assert_eq!(told(&HEALTHY_NOW, &CLEAN), [(false, "NoFaultFound".into())]);
+        assert_eq!(told(&FAULTY, &CLEAN), [(false, "NoFaultFound".into())]);
+        assert_eq!(told(&FAULTY, &HEALTHY_NOW), [(false, "Recovered".into())]);
+        assert_eq!(told(&FAULTY, &MISSING), [(true, "ReferenceNotFound".into())]);
+        assert_eq!(told(&[], &HEALTHY_NOW), []);
+    }
+
+    #[test]
+    fn another_gravest_fault_is_news() {
+        let mut other = FAULTY;
+        other[3] = ("FaultFound", "True", "NetworkACLInboundPort");
+        assert_eq!(told(&FAULTY, &other), [(true, "NetworkACLInboundPort".into())]);
+    }
+}

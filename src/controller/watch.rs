@@ -1,0 +1,263 @@
+//! One watch for each kind: keeps the World like the cluster.
+//!
+//! After a relist, objects that were not listed have vanished without a word: they are deleted from the World like any other.
+
+use std::{collections::HashSet, fmt::Debug, pin::pin, sync::Arc};
+
+use futures::StreamExt;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{DeserializeGuard, NamespaceResourceScope},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::{
+    api::v1alpha1::{
+        AddressGroup, BackendServer, LoadBalancer, NetworkACL, SecurityGroup, Subnet, TroubleshootRequest,
+    },
+    telemetry::{Metrics, printable},
+    world::{Key, Kind},
+};
+
+use super::{
+    failure::{api_message, api_status},
+    shared::Shared,
+};
+
+/// The kinds that are watched, by name.
+pub(super) const WATCHED: [&str; 7] = [
+    "LoadBalancer",
+    "BackendServer",
+    "SecurityGroup",
+    "NetworkACL",
+    "Subnet",
+    "AddressGroup",
+    "TroubleshootRequest",
+];
+
+/// Seconds after which the API server ends a watch, which then goes on from where it was: a connection that died without a word is noticed
+/// within that time.
+const WATCH_SECONDS: u32 = 120;
+
+/// Annotation of `kubectl apply`: a second copy of the whole spec.
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A kind that is watched.
+trait Watched:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+    /// Its name, one of [`WATCHED`].
+    const NAME: &'static str;
+
+    /// Takes an object into what is shared.
+    fn apply(self, shared: &Shared);
+
+    /// Removes one from it.
+    fn delete(key: &Key, shared: &Shared);
+
+    /// The keys now held.
+    fn keys(shared: &Shared) -> Vec<Key>;
+}
+
+macro_rules! watched {
+    ($($kind:ident),*) => {$(
+        impl Watched for $kind {
+            const NAME: &'static str = stringify!($kind);
+
+            fn apply(self, shared: &Shared) {
+                shared.apply(self.into());
+            }
+
+            fn delete(key: &Key, shared: &Shared) {
+                shared.delete(Kind::$kind, key);
+            }
+
+            fn keys(shared: &Shared) -> Vec<Key> {
+                shared.world().keys(Kind::$kind)
+            }
+        }
+    )*};
+}
+watched!(
+    LoadBalancer,
+    BackendServer,
+    SecurityGroup,
+    NetworkACL,
+    Subnet,
+    AddressGroup
+);
+
+impl Watched for TroubleshootRequest {
+    const NAME: &'static str = "TroubleshootRequest";
+
+    fn apply(self, shared: &Shared) {
+        shared.apply_request(self);
+    }
+
+    fn delete(key: &Key, shared: &Shared) {
+        shared.delete_request(key);
+    }
+
+    fn keys(shared: &Shared) -> Vec<Key> {
+        shared.request_keys()
+    }
+}
+
+/// Starts all watches. They end only when aborted.
+pub(super) fn start(
+    client: &Client,
+    namespace: Option<&str>,
+    shared: &Arc<Shared>,
+    metrics: &Arc<Metrics>,
+) -> JoinSet<()> {
+    let mut watches = JoinSet::new();
+    watches.spawn(watch(
+        api::<LoadBalancer>(client, namespace),
+        shared.clone(),
+        metrics.clone(),
+    ));
+    watches.spawn(watch(
+        api::<BackendServer>(client, namespace),
+        shared.clone(),
+        metrics.clone(),
+    ));
+    watches.spawn(watch(
+        api::<SecurityGroup>(client, namespace),
+        shared.clone(),
+        metrics.clone(),
+    ));
+    watches.spawn(watch(
+        api::<NetworkACL>(client, namespace),
+        shared.clone(),
+        metrics.clone(),
+    ));
+    watches.spawn(watch(api::<Subnet>(client, namespace), shared.clone(), metrics.clone()));
+    watches.spawn(watch(
+        api::<AddressGroup>(client, namespace),
+        shared.clone(),
+        metrics.clone(),
+    ));
+    watches.spawn(watch(
+        api::<TroubleshootRequest>(client, namespace),
+        shared.clone(),
+        metrics.clone(),
+    ));
+    watches
+}
+
+/// An object that this version cannot read must not stop the watch of all others: hence the guard.
+fn api<K: Watched>(client: &Client, namespace: Option<&str>) -> Api<DeserializeGuard<K>> {
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, metrics: Arc<Metrics>) {
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let mut news = pin!(watcher::watcher(api, config).default_backoff());
+    let mut listed = HashSet::new();
+    // What was complained of last; said again only when it changes, since a retry follows every few seconds.
+    let mut complaint = None;
+    while let Some(event) = news.next().await {
+        match event {
+            Ok(Event::Init) => listed.clear(),
+            Ok(Event::InitApply(object)) => {
+                listed.insert(take::<K>(object, &shared));
+            }
+            Ok(Event::InitDone) => {
+                let known = K::keys(&shared);
+                for key in known.iter().filter(|key| !listed.contains(key)) {
+                    K::delete(key, &shared);
+                }
+                metrics.set_objects(K::NAME, listed.len());
+                info!(kind = K::NAME, objects = listed.len(), "listed");
+                listed = HashSet::new();
+                shared.mark_listed(K::NAME);
+                complaint = None;
+            }
+            Ok(Event::Apply(object)) => {
+                take::<K>(object, &shared);
+            }
+            Ok(Event::Delete(object)) => K::delete(&Key::of(&object), &shared),
+            Err(error) => {
+                metrics.count_watch_error(K::NAME);
+                let text = explain::<K>(&error);
+                if complaint.as_ref() != Some(&text) {
+                    warn!(kind = K::NAME, "{text}; trying again");
+                    complaint = Some(text);
+                }
+            }
+        }
+    }
+    error!(kind = K::NAME, "the watch ended");
+}
+
+/// Takes in an object, or its absence when it cannot be read.
+fn take<K: Watched>(DeserializeGuard(object): DeserializeGuard<K>, shared: &Shared) -> Key {
+    match object {
+        Ok(mut object) => {
+            // Nothing reads these, and they are as big as all the rest.
+            object.meta_mut().managed_fields = None;
+            object.annotations_mut().remove(LAST_APPLIED);
+            let key = Key::of(&object);
+            object.apply(shared);
+            key
+        }
+        Err(invalid) => {
+            let key = Key::new(
+                invalid.metadata.namespace.unwrap_or_else(|| "default".into()),
+                invalid.metadata.name.unwrap_or_default(),
+            );
+            warn!(
+                kind = K::NAME,
+                object = %key,
+                "cannot be read and counts as missing; its CRD is not the one that this version brings: {}",
+                printable(&invalid.error)
+            );
+            K::delete(&key, shared);
+            key
+        }
+    }
+}
+
+/// What is wrong with a watch and what would be right.
+fn explain<K: Watched>(error: &watcher::Error) -> String {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    };
+    let plural = K::plural(&());
+    match (status.map(|status| status.code), error) {
+        (Some(404), _) => {
+            format!(
+                "the cluster does not know {plural}.elb-doctor.dev/v1alpha1: install the CRDs with `kubectl apply -k deploy/`"
+            )
+        }
+        (Some(401), _) => "the API server does not accept this process's credentials".into(),
+        (Some(403), _) => format!(
+            "may not list or watch {plural}; the rights are in deploy/ (or give one namespace with --namespace): {}",
+            status.map(|status| printable(&api_status(status))).unwrap_or_default()
+        ),
+        // Ordinary: the API server has forgotten the version that the watch was at. A new list follows.
+        (Some(410), _) => format!("the watch of {plural} is too old and starts anew"),
+        (
+            _,
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error),
+        ) => {
+            format!("cannot watch {plural}: {}", api_message(error))
+        }
+        (_, other) => format!("cannot watch {plural}: {}", printable(&other.to_string())),
+    }
+}
