@@ -1,0 +1,436 @@
+//! The same questions put to the product, through the library path that the command line uses, and the comparison.
+
+use elb_doctor::{
+    api::v1alpha1::{BackendServerStatus, DiagnosisImpact, Direction, FailedCheck, ItemImpact, RuleAction, RuleKind},
+    diagnosis::backend_server_status,
+    world::{Key, Object, Settings, World},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::Value;
+
+use super::{
+    fixes::{self, Offer},
+    manifests::{Manifests, name_of},
+    values::{self, Family, Range, fewest_prefixes, normal},
+    verdict::{Findings, Outcome, Verdict, judge},
+    walk::{Dimension, Evidence, Failed, Impact},
+};
+
+/// From where Shared load balancers probe in these tests.
+pub const SHARED: &[&str] = &["100.125.0.0/16"];
+pub const NAMESPACE: &str = "shop";
+
+/// What was compared, for the statistics at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub worlds: usize,
+    pub backends: usize,
+    pub outcomes: std::collections::BTreeMap<String, usize>,
+    pub items: std::collections::BTreeMap<&'static str, usize>,
+    pub fixes: usize,
+    /// Failing directions that have an object to change, and those of them with a fix that is right.
+    pub failing_directions: usize,
+    pub healed_directions: usize,
+    /// Failing directions without a fix, for the report.
+    pub unhealed: Vec<String>,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: Tally) {
+        self.worlds += other.worlds;
+        self.backends += other.backends;
+        for (name, n) in other.outcomes {
+            *self.outcomes.entry(name).or_default() += n;
+        }
+        for (name, n) in other.items {
+            *self.items.entry(name).or_default() += n;
+        }
+        self.fixes += other.fixes;
+        self.failing_directions += other.failing_directions;
+        self.healed_directions += other.healed_directions;
+        self.unhealed.extend(other.unhealed);
+    }
+}
+
+/// Puts manifests into the product's own world.
+pub fn world(manifests: &[Value]) -> World {
+    let shared_sources = SHARED.iter().map(|s| s.parse().expect("a prefix")).collect();
+    let mut world = World::new(Settings { shared_sources });
+    for manifest in manifests {
+        let parsed = |what: &str| format!("{what} {} is a valid manifest", name_of(manifest));
+        macro_rules! object {
+            ($kind:ident) => {
+                Object::from(
+                    serde_json::from_value::<elb_doctor::api::v1alpha1::$kind>(manifest.clone())
+                        .expect(&parsed(stringify!($kind))),
+                )
+            };
+        }
+        let object = match manifest["kind"].as_str().unwrap_or("") {
+            "LoadBalancer" => object!(LoadBalancer),
+            "BackendServer" => object!(BackendServer),
+            "SecurityGroup" => object!(SecurityGroup),
+            "NetworkACL" => object!(NetworkACL),
+            "Subnet" => object!(Subnet),
+            "AddressGroup" => object!(AddressGroup),
+            other => panic!("no kind {other:?}"),
+        };
+        world.apply(object);
+    }
+    world
+}
+
+pub fn backends(manifests: &[Value]) -> Vec<String> {
+    Manifests(manifests)
+        .all("BackendServer")
+        .map(|b| name_of(b).to_owned())
+        .collect()
+}
+
+pub fn status(world: &World, backend: &str) -> BackendServerStatus {
+    let now = Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
+    backend_server_status(world, &Key::new(NAMESPACE, backend), &now).expect("the backend is in the world")
+}
+
+/// Compares every backend server of a world; the first disagreement in words.
+pub fn compare(manifests: &[Value]) -> Result<Tally, String> {
+    let world = world(manifests);
+    let mut tally = Tally {
+        worlds: 1,
+        ..Tally::default()
+    };
+    for backend in backends(manifests) {
+        let expected = judge(Manifests(manifests), SHARED, &backend);
+        let said = status(&world, &backend);
+        compare_one(manifests, &backend, &expected, &said, &mut tally).map_err(|e| format!("{backend}: {e}"))?;
+    }
+    Ok(tally)
+}
+
+macro_rules! same {
+    ($what:expr, $product:expr, $oracle:expr) => {
+        match (&$product, &$oracle) {
+            (product, oracle) => {
+                if product != oracle {
+                    return Err(format!("{}: product {product:?}, oracle {oracle:?}", $what));
+                }
+            }
+        }
+    };
+}
+
+/// Status and reason of a condition.
+pub fn condition(status: &BackendServerStatus, type_: &str) -> (String, String) {
+    status.conditions.iter().find(|c| c.type_ == type_).map_or_else(
+        || ("absent".into(), String::new()),
+        |c| (c.status.clone(), c.reason.clone()),
+    )
+}
+
+fn compare_one(
+    manifests: &[Value],
+    backend: &str,
+    expected: &Verdict,
+    said: &BackendServerStatus,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    tally.backends += 1;
+    let healthy = match expected.displayed.as_str() {
+        "Healthy" => "True",
+        "Unhealthy" => "False",
+        _ => "Unknown",
+    };
+    same!("displayed health", condition(said, "Healthy").0.as_str(), healthy);
+    let diagnosed = condition(said, "Diagnosed");
+    match &expected.outcome {
+        Outcome::Refused(reason) => {
+            *tally.outcomes.entry((*reason).to_owned()).or_default() += 1;
+            same!("Diagnosed", diagnosed, ("False".to_owned(), (*reason).to_owned()));
+            same!("diagnosis is there", said.diagnosis.is_some(), false);
+            same!("FaultFound", condition(said, "FaultFound").0.as_str(), "Unknown");
+            let not_ready = ["ReferenceNotFound", "InvalidSpec", "AmbiguousNetworkACL"].contains(reason);
+            same!(
+                "Ready",
+                condition(said, "Ready").0.as_str(),
+                if not_ready { "False" } else { "True" }
+            );
+            Ok(())
+        }
+        Outcome::Ran(findings) => {
+            let faulty = !findings.failed.is_empty();
+            let reason = if faulty { "FaultsFound" } else { "NoFaultFound" };
+            *tally.outcomes.entry(reason.to_owned()).or_default() += 1;
+            same!("Diagnosed", diagnosed, ("True".to_owned(), reason.to_owned()));
+            let found = if faulty { "True" } else { "False" };
+            same!("FaultFound", condition(said, "FaultFound").0.as_str(), found);
+            same!("Ready", condition(said, "Ready").0.as_str(), "True");
+            compare_findings(manifests, backend, findings, said, tally)
+        }
+    }
+}
+
+fn compare_findings(
+    manifests: &[Value],
+    backend: &str,
+    expected: &Findings,
+    said: &BackendServerStatus,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let said = said.diagnosis.as_ref().ok_or("no diagnosis")?;
+    let ids: Vec<&str> = said.checks.iter().map(|c| c.id.as_str()).collect();
+    let failed: Vec<&str> = expected.failed.iter().map(|c| c.id).collect();
+    same!("failed items", ids, failed);
+    same!("number of failed items", said.failed as usize, failed.len());
+    same!("number of items", said.checked, 17);
+
+    let traffic = &expected.traffic;
+    let hc = &said.health_check;
+    same!(
+        "protocol",
+        serde_json::to_value(hc.protocol).unwrap(),
+        Value::from(traffic.protocol.clone())
+    );
+    same!("port", hc.port, traffic.port);
+    same!(
+        "destination",
+        values::address(&hc.destination)?,
+        (traffic.family, traffic.backend)
+    );
+    compare_addresses("sources", &hc.sources, hc.omitted_sources, &traffic.sources)?;
+
+    for (check, failed) in said.checks.iter().zip(&expected.failed) {
+        *tally.items.entry(failed.id).or_default() += 1;
+        let objects = match check.category.as_str() {
+            "SecurityGroup" => expected.security_groups.as_ref().map(|layer| &layer.objects),
+            _ => expected.network_acl.as_ref().map(|layer| &layer.objects),
+        };
+        compare_item(check, failed, objects).map_err(|e| format!("{}: {e}", failed.id))?;
+    }
+
+    let impact = match said.impact {
+        DiagnosisImpact::Blocks => Impact::Blocks,
+        DiagnosisImpact::Intermittent => Impact::Intermittent,
+        DiagnosisImpact::Advisory => Impact::Advisory,
+        DiagnosisImpact::None => Impact::None,
+    };
+    if !expected.dropped.is_said_by(&said.dropped_share) {
+        return Err(format!(
+            "dropped share: product {}, oracle {:?}",
+            said.dropped_share, expected.dropped
+        ));
+    }
+    same!("impact", impact, expected.impact);
+    compare_fixes(manifests, backend, expected, said, tally)
+}
+
+fn compare_item(check: &FailedCheck, expected: &Failed, objects: Option<&Vec<String>>) -> Result<(), String> {
+    let impact = match check.impact {
+        ItemImpact::Blocks => Impact::Blocks,
+        ItemImpact::Intermittent => Impact::Intermittent,
+        ItemImpact::Advisory => Impact::Advisory,
+    };
+    let tips = ["acl_check_hc_source_port_ingress", "check_hc_config_port"].contains(&expected.id);
+    same!("severity", check.severity.as_str(), if tips { "Tips" } else { "Major" });
+    same!("impact", impact, expected.impact);
+    let Some(evidence) = &expected.evidence else {
+        same!("blocked is there", check.blocked.is_some(), false);
+        same!("witness is there", check.witness.is_some(), false);
+        return Ok(());
+    };
+    let blocked = check.blocked.as_ref().ok_or("no blocked set")?;
+    if !evidence.share.is_said_by(&blocked.share) {
+        return Err(format!("share: product {}, oracle {:?}", blocked.share, evidence.share));
+    }
+    compare_values(evidence, &blocked.values, blocked.omitted)?;
+    compare_witness(check, evidence)?;
+    let decision = check.decided_by.as_ref().ok_or("no decidedBy")?;
+    let kind = if expected.id.starts_with("acl_") {
+        RuleKind::NetworkACL
+    } else {
+        RuleKind::SecurityGroup
+    };
+    same!("decided by kind", decision.kind, kind);
+    match &evidence.decided_by {
+        Some(rule) => {
+            same!(
+                "decided by object",
+                decision.name.as_deref(),
+                Some(rule.object.as_str())
+            );
+            same!("decided by rule", decision.rule.as_deref(), Some(rule.name.as_str()));
+            same!(
+                "decided by index",
+                decision.index,
+                Some(u32::try_from(rule.index).unwrap())
+            );
+            same!("decided by priority", decision.priority.map(u64::from), rule.priority);
+            same!("the oracle's decision denies", rule.allow, false);
+        }
+        None => {
+            same!("decided by rule", decision.rule, None::<String>);
+            same!("decided by index", decision.index, None::<u32>);
+            // With several groups no single one is to blame: any of them may be named.
+            let objects = objects.map_or(&[][..], Vec::as_slice);
+            let named = decision.name.as_ref();
+            let right = named.map_or(objects.len() != 1, |name| objects.contains(name));
+            same!("the implicit deny names its object", (right, named), (true, named));
+        }
+    }
+    same!("decided by action", decision.action, RuleAction::Deny);
+    Ok(())
+}
+
+fn protocol_name(number: u128) -> String {
+    match number {
+        1 => "icmp".into(),
+        6 => "tcp".into(),
+        17 => "udp".into(),
+        58 => "icmpv6".into(),
+        other => other.to_string(),
+    }
+}
+
+fn compare_values(evidence: &Evidence, said: &[String], omitted: Option<u32>) -> Result<(), String> {
+    match evidence.dimension {
+        Dimension::Protocol => {
+            let names: Vec<String> = evidence
+                .values
+                .iter()
+                .flat_map(|&(first, last)| first..=last)
+                .map(protocol_name)
+                .collect();
+            same!("blocked protocols", said, names.as_slice());
+        }
+        Dimension::Source | Dimension::Destination => {
+            compare_addresses("blocked addresses", said, omitted, &evidence.values)?;
+        }
+        Dimension::SourcePort | Dimension::DestinationPort | Dimension::Port => {
+            let read: Result<Vec<Range>, String> = said
+                .iter()
+                .map(|text| values::ports(text).map(|ranges| ranges[0]))
+                .collect();
+            let read = read?;
+            if omitted.is_some() {
+                same!(
+                    "blocked ports, cut",
+                    read.iter().all(|range| evidence.values.contains(range)),
+                    true
+                );
+            } else {
+                same!("blocked ports", normal(read), evidence.values);
+            }
+            same!(
+                "fewest port ranges",
+                said.len() + omitted.unwrap_or(0) as usize,
+                evidence.values.len()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn compare_addresses(what: &str, said: &[String], omitted: Option<u32>, expected: &[Range]) -> Result<(), String> {
+    let read: Result<Vec<(Family, Range)>, String> = said.iter().map(|text| values::address_or_prefix(text)).collect();
+    let read = normal(read?.into_iter().map(|(_, range)| range).collect());
+    if omitted.is_some() {
+        same!(
+            format!("{what}, cut"),
+            values::without(&read, expected),
+            Vec::<Range>::new()
+        );
+    } else {
+        same!(what, read, expected);
+    }
+    same!(
+        format!("fewest prefixes of {what}"),
+        said.len() + omitted.unwrap_or(0) as usize,
+        fewest_prefixes(expected)
+    );
+    Ok(())
+}
+
+fn compare_witness(check: &FailedCheck, evidence: &Evidence) -> Result<(), String> {
+    let witness = check.witness.as_ref().ok_or("no witness")?;
+    let value = |wanted: Dimension| {
+        evidence
+            .witness
+            .iter()
+            .find(|(d, _)| *d == wanted)
+            .map(|(_, value)| (evidence.family, *value))
+    };
+    let port = |wanted| value(wanted).map(|(_, port)| u16::try_from(port).unwrap());
+    let address = |text: &Option<String>| text.as_deref().map(values::address).transpose();
+    same!(
+        "witness protocol",
+        Some(&witness.protocol),
+        value(Dimension::Protocol).map(|(_, p)| protocol_name(p)).as_ref()
+    );
+    same!("witness source", address(&witness.source)?, value(Dimension::Source));
+    same!("witness source port", witness.source_port, port(Dimension::SourcePort));
+    same!(
+        "witness destination",
+        address(&witness.destination)?,
+        value(Dimension::Destination)
+    );
+    let to = port(Dimension::DestinationPort).or(port(Dimension::Port));
+    same!("witness destination port", witness.destination_port, to);
+    Ok(())
+}
+
+fn compare_fixes(
+    manifests: &[Value],
+    backend: &str,
+    expected: &Findings,
+    said: &elb_doctor::api::v1alpha1::Diagnosis,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    for (kind, name, layer) in [
+        (RuleKind::SecurityGroup, "SecurityGroup", &expected.security_groups),
+        (RuleKind::NetworkACL, "NetworkACL", &expected.network_acl),
+    ] {
+        let Some(layer) = layer else { continue };
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let ingress = direction == Direction::Ingress;
+            let judged = if ingress { &layer.ingress } else { &layer.egress };
+            let fails = expected
+                .failed
+                .iter()
+                .any(|item| judged.dimensions.iter().any(|(_, id)| *id == item.id));
+            let offers: Vec<_> = said
+                .fixes
+                .iter()
+                .filter(|f| f.kind == kind && f.direction == direction)
+                .collect();
+            if !fails {
+                same!(format!("fixes of {name} {direction:?}, which is well"), offers.len(), 0);
+                continue;
+            }
+            let mut healed = false;
+            for fix in offers {
+                let Some(patch) = &fix.patch else {
+                    same!("a fix without a patch claims to be verified", fix.verified, false);
+                    continue;
+                };
+                let offer = Offer {
+                    kind: name,
+                    name: &fix.name,
+                    ingress,
+                    patch,
+                };
+                let checked = fixes::check(Manifests(manifests), SHARED, backend, expected, &offer);
+                checked.map_err(|e| format!("fix of {name} {} {direction:?}: {e}: {patch}", fix.name))?;
+                same!("a right fix is verified", fix.verified, true);
+                tally.fixes += 1;
+                healed = true;
+            }
+            if !layer.objects.is_empty() {
+                tally.failing_directions += 1;
+                tally.healed_directions += usize::from(healed);
+                if !healed {
+                    tally.unhealed.push(format!("{backend} {name} {direction:?}"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
