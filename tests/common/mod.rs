@@ -37,7 +37,10 @@ impl ControlPlane {
         let mut up = Command::new(scripts.join("up"));
         up.arg(dir.path()).arg("--owner").arg(std::process::id().to_string());
         stdout(up)?;
-        Ok(Self { dir, bin: bin.trim().into() })
+        Ok(Self {
+            dir,
+            bin: bin.trim().into(),
+        })
     }
 
     /// Where the administrator's kubeconfig is.

@@ -77,8 +77,8 @@ fn within_limits(changed: Manifests, offer: &Offer) -> Result<(), String> {
             let label = name
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-            if names.contains(&name) || name.is_empty() || name.len() > 63 || !label {
-                return Err(format!("rule name {name:?} is taken or not a DNS label"));
+            if names.contains(&name) || name.is_empty() || name.len() > 255 || !label {
+                return Err(format!("rule name {name:?} is taken or not a name"));
             }
             names.push(name);
             if rule
