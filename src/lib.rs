@@ -5,5 +5,6 @@ pub mod api;
 pub mod cli;
 pub mod controller;
 pub mod diagnosis;
+pub mod engine;
 pub mod telemetry;
 pub mod world;

@@ -56,6 +56,20 @@ impl Object {
             Self::AddressGroup(o) => Key::of(&**o),
         }
     }
+
+    /// Its resource version as a number; `None` for an object that comes from a file.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        let meta = match self {
+            Self::LoadBalancer(o) => &o.metadata,
+            Self::BackendServer(o) => &o.metadata,
+            Self::SecurityGroup(o) => &o.metadata,
+            Self::NetworkACL(o) => &o.metadata,
+            Self::Subnet(o) => &o.metadata,
+            Self::AddressGroup(o) => &o.metadata,
+        };
+        meta.resource_version.as_deref()?.parse().ok()
+    }
 }
 
 macro_rules! from_kind {

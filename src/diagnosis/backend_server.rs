@@ -1,0 +1,216 @@
+//! A backend server's status: health that is shown, whether it was diagnosed, and what was found.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::{
+    api::v1alpha1::{
+        BackendServerStatus, Diagnosis, HealthCheckProtocol, HealthCheckTraffic, HealthState,
+        conditions::{reasons, types},
+    },
+    engine::{self, Case, Impact, Verdict, covering_prefixes, format_address, format_prefix},
+    world::{Collected, Key, World},
+};
+
+use super::{
+    advice,
+    conditions::{Conditions, State, printable},
+    findings, fixes, values,
+};
+
+/// Source prefixes listed before the rest is only counted.
+const MAX_SOURCES: usize = 16;
+
+/// The controller's part of a backend server's status (`health` is `None` in it), as it ought to be now. Transition times of
+/// conditions whose status is unchanged are kept from the status that the world holds. `None`: no such object.
+#[must_use]
+pub fn backend_server_status(world: &World, key: &Key, now: &Time) -> Option<BackendServerStatus> {
+    world.collect(key).map(|collected| status(&collected, now))
+}
+
+/// As [`backend_server_status`], from what was collected.
+#[must_use]
+pub fn status(collected: &Collected, now: &Time) -> BackendServerStatus {
+    let verdict = collected.case.as_ref().ok().map(engine::diagnose);
+    let held = collected
+        .backend
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default();
+    let mut conditions = Conditions::new(held, collected.backend.metadata.generation, now);
+    match &collected.case {
+        Err(refusal) if refusal.reason.is_unready() => {
+            conditions.set(types::READY, State::False, refusal.reason.as_str(), &refusal.message);
+        }
+        _ => {
+            conditions.set(
+                types::READY,
+                State::True,
+                reasons::RECONCILED,
+                "Every object that it refers to is there",
+            );
+        }
+    }
+    let (healthy, message) = displayed(collected);
+    conditions.set(types::HEALTHY, healthy, &collected.displayed_reason, message);
+    match (&collected.case, &verdict) {
+        (Err(refusal), _) => {
+            conditions.set(
+                types::DIAGNOSED,
+                State::False,
+                refusal.reason.as_str(),
+                &refusal.message,
+            );
+            let message = format!("Not diagnosed: {}", refusal.reason.as_str());
+            conditions.set(types::FAULT_FOUND, State::Unknown, reasons::NOT_DIAGNOSED, message);
+        }
+        (Ok(case), Some(verdict)) => {
+            let reason = if verdict.findings.is_empty() {
+                reasons::NO_FAULT_FOUND
+            } else {
+                reasons::FAULTS_FOUND
+            };
+            let disagreement = advice::disagreement(collected, verdict);
+            conditions.set(
+                types::DIAGNOSED,
+                State::True,
+                reason,
+                summary(case, verdict, disagreement.as_deref()),
+            );
+            match verdict.gravest() {
+                Some(gravest) => {
+                    let check = findings::failed_check(collected, case, gravest);
+                    conditions.set(
+                        types::FAULT_FOUND,
+                        State::True,
+                        gravest.check.condition_reason(),
+                        check.reason,
+                    );
+                }
+                None => {
+                    let message = format!("All {} items passed", engine::CheckId::ALL.len());
+                    conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, message);
+                }
+            }
+        }
+        (Ok(_), None) => {}
+    }
+    let diagnosis = collected.case.as_ref().ok().zip(verdict.as_ref());
+    BackendServerStatus {
+        health: None,
+        observed_generation: collected.backend.metadata.generation,
+        conditions: conditions.done(),
+        diagnosis: diagnosis.map(|(case, verdict)| diagnosis_of(collected, case, verdict)),
+    }
+}
+
+fn displayed(collected: &Collected) -> (State, String) {
+    let message = collected
+        .backend
+        .status
+        .as_ref()
+        .and_then(|status| status.health.as_ref()?.message.as_deref());
+    let reason = collected.displayed_reason.as_str();
+    match collected.displayed {
+        HealthState::Healthy => (State::True, "The health check succeeds".to_owned()),
+        HealthState::Unhealthy => {
+            let text = message
+                .filter(|text| !text.trim().is_empty())
+                .unwrap_or("The health check fails");
+            (State::False, printable(text, 256))
+        }
+        HealthState::Unknown => {
+            let text = match reason {
+                reasons::HEALTH_CHECK_DISABLED => "The health check of its backend server group is off",
+                reasons::NOT_ASSOCIATED_WITH_LISTENER => "No listener uses its backend server group",
+                reasons::NOT_REPORTED => "No health has been reported yet",
+                _ => "The health is reported as unknown",
+            };
+            (State::Unknown, text.to_owned())
+        }
+    }
+}
+
+/// One sentence about all layers together.
+fn summary(case: &Case, verdict: &Verdict, disagreement: Option<&str>) -> String {
+    let failed = verdict.findings.len();
+    let items = format!("{failed} of {} items failed", engine::CheckId::ALL.len());
+    let text = match verdict.impact {
+        Impact::None => "No item failed: the rules let every probe and reply pass".to_owned(),
+        Impact::Advisory => format!("{items}, but no probe is dropped for it"),
+        Impact::Blocks => format!("{items}: every probe is dropped"),
+        Impact::Intermittent => format!("{items}: {}; the backend flaps", dropped_part(case, verdict)),
+    };
+    match disagreement {
+        Some(disagreement) => format!("{text}. {disagreement}"),
+        None => text,
+    }
+}
+
+/// Which probes are dropped, where one item tells it all, else how many.
+fn dropped_part(case: &Case, verdict: &Verdict) -> String {
+    let mut dropping = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.impact > Impact::Advisory);
+    if let (Some(finding), None) = (dropping.next(), dropping.next())
+        && let Some(evidence) = &finding.evidence
+    {
+        let blocked = values::sentence(&evidence.values, case.traffic.family);
+        match &evidence.values {
+            engine::Values::Prefixes(..) if evidence.share == verdict.dropped => {
+                return format!("probes from {blocked} are dropped");
+            }
+            engine::Values::Ports(_) if evidence.share == verdict.dropped => {
+                return format!("probes with source port {blocked} are dropped");
+            }
+            _ => {}
+        }
+    }
+    format!("{} of the probes are dropped", verdict.dropped.to_decimal())
+}
+
+fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagnosis {
+    let traffic = &case.traffic;
+    let prefixes = covering_prefixes(traffic.family, &traffic.sources);
+    let omitted = u32::try_from(prefixes.len().saturating_sub(MAX_SOURCES)).unwrap_or(u32::MAX);
+    let shown = prefixes
+        .into_iter()
+        .take(MAX_SOURCES)
+        .map(|prefix| format_prefix(traffic.family, prefix));
+    let failed = u32::try_from(verdict.findings.len()).unwrap_or(u32::MAX);
+    let mut notes = advice::notes(collected, case, verdict);
+    notes.extend(advice::disagreement(collected, verdict));
+    Diagnosis {
+        health_check: HealthCheckTraffic {
+            protocol: collected
+                .health_check
+                .as_ref()
+                .map_or(HealthCheckProtocol::TCP, |check| check.protocol),
+            port: traffic.port,
+            sources: shown.collect(),
+            omitted_sources: (omitted > 0).then_some(omitted),
+            destination: format_address(traffic.family, traffic.local),
+        },
+        checked: u32::try_from(engine::CheckId::ALL.len()).unwrap_or(u32::MAX),
+        failed,
+        impact: values::diagnosis_impact(verdict.impact),
+        dropped_share: verdict.dropped.to_decimal(),
+        checks: verdict
+            .findings
+            .iter()
+            .map(|finding| findings::failed_check(collected, case, finding))
+            .collect(),
+        fixes: verdict
+            .fixes
+            .iter()
+            .map(|plan| fixes::fix(collected, case, plan))
+            .collect(),
+        next_steps: if failed == 0 {
+            advice::next_steps(collected, case)
+        } else {
+            Vec::new()
+        },
+        notes: notes.into_iter().map(|note| printable(&note, 512)).collect(),
+    }
+}

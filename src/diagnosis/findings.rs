@@ -1,0 +1,272 @@
+//! Failed items in the words of the page, with the real names in them (domain §7).
+
+use crate::{
+    api::v1alpha1::{Blocked, Decision, FailedCheck, Nearest, NearestDimension, RuleAction, Witness},
+    engine::{
+        self, Case, CheckId, Dimension, Direction, Evidence, Finding, Layer, Leg, SecurityGroupState, format_address,
+    },
+    world::Collected,
+};
+
+use super::{conditions::printable, values};
+
+/// Where the page of an item stands.
+fn page(check: CheckId) -> String {
+    format!("docs/checks/{}.md", check.id())
+}
+
+/// One failed item as it stands in a status.
+pub(super) fn failed_check(collected: &Collected, case: &Case, finding: &Finding) -> FailedCheck {
+    let check = finding.check;
+    let mut out = FailedCheck {
+        id: check.id().to_owned(),
+        category: check.category().as_str().to_owned(),
+        item: check.item().to_owned(),
+        severity: check.severity().as_str().to_owned(),
+        reason: String::new(),
+        suggestion: String::new(),
+        impact: values::item_impact(finding.impact),
+        blocked: None,
+        witness: None,
+        decided_by: None,
+        nearest: None,
+    };
+    if let (Some((layer, direction)), Some(evidence)) = (finding.side, &finding.evidence) {
+        let text = Text {
+            collected,
+            case,
+            finding,
+            layer,
+            direction,
+            evidence,
+        };
+        out.reason = printable(&text.reason(), 512);
+        out.suggestion = printable(&text.suggestion(), 512);
+        out.blocked = Some(text.blocked());
+        out.witness = Some(text.witness());
+        out.decided_by = Some(text.decided_by());
+        out.nearest = text.nearest();
+    } else {
+        let (port, own) = (case.traffic.port, case.backend_port);
+        out.reason =
+            format!("The specified health check port {port} is different from that used by the backend server, {own}.");
+        out.suggestion = format!(
+            "Use the backend port {own} as the health check port; see {}",
+            page(check)
+        );
+    }
+    out
+}
+
+struct Text<'a> {
+    collected: &'a Collected,
+    case: &'a Case,
+    finding: &'a Finding,
+    layer: Layer,
+    direction: Direction,
+    evidence: &'a Evidence,
+}
+
+impl Text<'_> {
+    fn dimension(&self) -> Dimension {
+        let items = CheckId::of(self.layer, self.direction).iter();
+        items
+            .clone()
+            .find(|(check, _)| *check == self.finding.check)
+            .map_or(Dimension::Protocol, |(_, dimension)| *dimension)
+    }
+
+    fn protocols(&self) -> String {
+        let family = self.case.traffic.family;
+        match (self.finding.leg, self.finding.both_legs) {
+            (Some(leg), false) => leg.name(family).to_owned(),
+            (Some(leg), true) => format!("{} and {}", leg.name(family), Leg::Icmp.name(family)),
+            (None, _) => String::new(),
+        }
+    }
+
+    /// The rules of which objects do not allow it.
+    fn rules(&self) -> String {
+        let bound = values::bound(self.direction);
+        match self.layer {
+            Layer::NetworkAcl => {
+                let name = self.evidence.decided_by.object.as_deref().unwrap_or_default();
+                format!("The {bound} rules of network ACL {name}")
+            }
+            Layer::SecurityGroup => match self.collected.security_groups.as_slice() {
+                [] => format!("There is no security group on the interface, so its {bound} rules"),
+                [only] => format!("The {bound} rules of security group {only}"),
+                several => format!("The {bound} rules of security groups {}", several.join(", ")),
+            },
+        }
+    }
+
+    fn reason(&self) -> String {
+        let traffic = &self.case.traffic;
+        let family = traffic.family;
+        let server = format!(
+            "backend server {}",
+            self.collected.backend.metadata.name.as_deref().unwrap_or_default()
+        );
+        let local = format_address(family, traffic.local);
+        let blocked = values::sentence(&self.evidence.values, family);
+        let over = self.protocols();
+        let what = match (self.dimension(), self.layer, self.direction) {
+            (Dimension::Protocol, ..) => format!("over the health check protocol {over}"),
+            (Dimension::Remote, _, Direction::Ingress) => format!("from health check address {blocked} to {server}"),
+            (Dimension::Remote, _, Direction::Egress) => format!("from {server} to health check address {blocked}"),
+            (Dimension::LocalPort, _, _) => format!("over health check port {}", traffic.port),
+            (Dimension::RemotePort, _, Direction::Ingress) => format!("over all source ports: not {blocked}"),
+            (Dimension::RemotePort, _, Direction::Egress) => format!("over all destination ports: not {blocked}"),
+            (Dimension::Local, _, Direction::Ingress) => format!("to the destination address {local} of {server}"),
+            (Dimension::Local, _, Direction::Egress) => format!("from the source address {local} of {server}"),
+        };
+        let legs = if self.finding.both_legs && self.dimension() != Dimension::Protocol {
+            format!(" ({over})")
+        } else {
+            String::new()
+        };
+        format!("{} do not allow traffic {what}{legs}.", self.rules())
+    }
+
+    fn suggestion(&self) -> String {
+        let page = page(self.finding.check);
+        let hint = match &self.evidence.nearest {
+            Some(nearest) => self.hint(nearest),
+            None => String::new(),
+        };
+        format!("{hint}See {page}")
+    }
+
+    /// What the nearest rule lacks, where one change of it would do.
+    fn hint(&self, nearest: &engine::Nearest) -> String {
+        let rule = &nearest.rule;
+        let family = self.case.traffic.family;
+        if let Some(deny) = &nearest.shadowed_by {
+            return format!("Rule {rule} would allow it, but {deny} comes first and denies. ");
+        }
+        let [only] = nearest.misses.as_slice() else {
+            return String::new();
+        };
+        let dimension = values::dimension_name(values::dimension(self.layer, self.direction, *only));
+        if let Some(group) = self.members_only(nearest) {
+            return format!(
+                "Rule {rule} allows members of security group {group} only, and health check addresses are members of no \
+                 group. "
+            );
+        }
+        let wanted = match only {
+            Dimension::Protocol => self
+                .finding
+                .leg
+                .map(|leg| leg.name(family).to_owned())
+                .unwrap_or_default(),
+            Dimension::Remote => format_address(family, self.evidence.witness.remote),
+            Dimension::RemotePort => self.evidence.witness.remote_port.to_string(),
+            Dimension::Local => format_address(family, self.case.traffic.local),
+            Dimension::LocalPort => self.case.traffic.port.to_string(),
+        };
+        let has = match (&nearest.has, nearest.has_protocol) {
+            (Some(has), _) => values::sentence(has, family),
+            (None, Some(protocol)) => values::protocol(protocol, family),
+            (None, None) => return format!("Rule {rule} misses only on the {dimension}. "),
+        };
+        format!("Rule {rule} misses only on the {dimension}: {has}, not {wanted}. ")
+    }
+
+    /// The group whose members alone the nearest rule allows: the classic cause (domain §3).
+    fn members_only(&self, nearest: &engine::Nearest) -> Option<String> {
+        if self.layer != Layer::SecurityGroup || nearest.misses.as_slice() != [Dimension::Remote] {
+            return None;
+        }
+        let SecurityGroupState::Groups(groups) = &self.case.security_groups else {
+            return None;
+        };
+        let group = groups.iter().find(|group| group.name == nearest.object)?;
+        let rules = group.rules(self.direction, self.case.traffic.family);
+        let rule = rules.iter().find(|rule| rule.name == nearest.rule)?;
+        match &rule.remote {
+            engine::AddressMatch::Members(group) => Some(group.to_string()),
+            engine::AddressMatch::Any | engine::AddressMatch::Set(_) => None,
+        }
+    }
+
+    fn blocked(&self) -> Blocked {
+        let mut list = values::list(&self.evidence.values, self.case.traffic.family);
+        let omitted = u32::try_from(list.len().saturating_sub(values::MAX_VALUES)).unwrap_or(u32::MAX);
+        list.truncate(values::MAX_VALUES);
+        Blocked {
+            values: list,
+            omitted: (omitted > 0).then_some(omitted),
+            share: self.evidence.share.to_decimal(),
+        }
+    }
+
+    fn witness(&self) -> Witness {
+        let traffic = &self.case.traffic;
+        let packet = &self.evidence.witness;
+        let ports = packet.leg.has_ports();
+        let remote = Some(format_address(traffic.family, packet.remote));
+        let local = Some(format_address(traffic.family, traffic.local));
+        let remote_port = ports.then_some(packet.remote_port);
+        let local_port = ports.then_some(traffic.port);
+        let protocol = packet.leg.name(traffic.family).to_owned();
+        match (self.layer, self.direction) {
+            // A security group looks at the remote address and, in both directions, the health check port only.
+            (Layer::SecurityGroup, Direction::Ingress) => Witness {
+                protocol,
+                source: remote,
+                destination_port: local_port,
+                ..Witness::default()
+            },
+            (Layer::SecurityGroup, Direction::Egress) => Witness {
+                protocol,
+                destination: remote,
+                destination_port: local_port,
+                ..Witness::default()
+            },
+            (Layer::NetworkAcl, Direction::Ingress) => Witness {
+                protocol,
+                source: remote,
+                source_port: remote_port,
+                destination: local,
+                destination_port: local_port,
+            },
+            (Layer::NetworkAcl, Direction::Egress) => Witness {
+                protocol,
+                source: local,
+                source_port: local_port,
+                destination: remote,
+                destination_port: remote_port,
+            },
+        }
+    }
+
+    fn decided_by(&self) -> Decision {
+        let decided = &self.evidence.decided_by;
+        Decision {
+            kind: values::kind(self.layer),
+            name: decided.object.as_deref().map(str::to_owned),
+            rule: decided.rule.as_deref().map(str::to_owned),
+            index: decided.index,
+            priority: decided.priority,
+            action: RuleAction::Deny,
+        }
+    }
+
+    fn nearest(&self) -> Option<Nearest> {
+        let nearest = self.evidence.nearest.as_ref()?;
+        let misses: Vec<NearestDimension> = nearest
+            .misses
+            .iter()
+            .map(|missed| values::dimension(self.layer, self.direction, *missed))
+            .collect();
+        Some(Nearest {
+            kind: values::kind(self.layer),
+            name: nearest.object.to_string(),
+            rule: nearest.rule.to_string(),
+            misses,
+            shadowed_by: nearest.shadowed_by.as_deref().map(str::to_owned),
+        })
+    }
+}

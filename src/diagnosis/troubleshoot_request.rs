@@ -1,0 +1,291 @@
+//! A troubleshoot request's status: one recorded diagnosis of one backend server, or of every unhealthy one.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::{
+    api::v1alpha1::{
+        BackendResult, Diagnosis, FailedCheck, HealthState, Outcome, Progress, Subject, TroubleshootRequest,
+        TroubleshootRequestStatus,
+        conditions::{reasons, types},
+    },
+    engine::CheckId,
+    world::{Key, Kind, Refusal, RefusalReason, World},
+};
+
+use super::{
+    Next, backend_server,
+    conditions::{Conditions, State},
+};
+
+/// Results listed before the rest is only counted.
+const MAX_RESULTS: usize = 50;
+/// Failed items listed in all results together; beyond that a result only counts its own.
+const MAX_CHECKS: usize = 120;
+
+/// How many items a subject has.
+fn items(subject: Subject) -> u32 {
+    match subject {
+        Subject::All => 17,
+        Subject::SecurityGroup => 6,
+        Subject::NetworkACL => 10,
+        Subject::Config => 1,
+    }
+}
+
+fn belongs(check: &FailedCheck, subject: Subject) -> bool {
+    match subject {
+        Subject::All => true,
+        Subject::SecurityGroup => check.category == "SecurityGroup",
+        Subject::NetworkACL => check.category == "NetworkACL",
+        Subject::Config => check.category == "Config",
+    }
+}
+
+/// What the diagnoses say now.
+struct Answer {
+    results: Vec<BackendResult>,
+    /// The first of the references that are missing.
+    waiting_for: Option<Refusal>,
+    /// A refusal of the request itself.
+    refused: Option<Refusal>,
+}
+
+/// A troubleshoot request's status as it ought to be now, and when to look again. A finished request's status is returned as
+/// it is: it is a record.
+#[must_use]
+pub fn troubleshoot_request_status(
+    world: &World,
+    request: &TroubleshootRequest,
+    now: &Time,
+) -> (TroubleshootRequestStatus, Next) {
+    let held = request.status.clone().unwrap_or_default();
+    if let Some(completed) = &held.completion_time {
+        let next = match request.spec.ttl_seconds_after_finished {
+            Some(ttl) => Next::DeleteAt(after(completed, ttl)),
+            None => Next::Finished,
+        };
+        return (held, next);
+    }
+    let start = held.start_time.clone().unwrap_or_else(|| now.clone());
+    let deadline = after(&start, request.spec.active_deadline_seconds);
+    let answer = answer(world, request, now);
+    let expired = now.0 >= deadline.0;
+    let waits = answer.waiting_for.is_some() && !expired;
+
+    let total = items(request.spec.subject) * u32::try_from(answer.results.len().max(1)).unwrap_or(u32::MAX);
+    let diagnosed = answer
+        .results
+        .iter()
+        .filter(|result| result.outcome != Outcome::Refused)
+        .count();
+    let finished = items(request.spec.subject) * u32::try_from(diagnosed).unwrap_or(u32::MAX);
+
+    let mut conditions = Conditions::new(&held.conditions, request.metadata.generation, now);
+    conditions.set(
+        types::ACCEPTED,
+        State::True,
+        reasons::ACCEPTED,
+        "The request is taken up",
+    );
+    set_outcome(&mut conditions, request, &answer, expired);
+
+    let mut results = if waits { Vec::new() } else { answer.results };
+    let omitted = u32::try_from(results.len().saturating_sub(MAX_RESULTS)).unwrap_or(u32::MAX);
+    results.truncate(MAX_RESULTS);
+    let mut room = MAX_CHECKS;
+    for result in &mut results {
+        result.checks.truncate(room);
+        room -= result.checks.len();
+    }
+    let status = TroubleshootRequestStatus {
+        observed_generation: request.metadata.generation,
+        start_time: Some(start),
+        completion_time: (!waits).then(|| now.clone()),
+        progress: Some(Progress {
+            finished: if waits { 0 } else { finished },
+            total,
+        }),
+        results,
+        omitted_results: (omitted > 0).then_some(omitted),
+        conditions: conditions.done(),
+    };
+    let next = match (waits, request.spec.ttl_seconds_after_finished) {
+        (true, _) => Next::OnChangeOr(deadline),
+        (false, Some(ttl)) => Next::DeleteAt(after(now, ttl)),
+        (false, None) => Next::Finished,
+    };
+    (status, next)
+}
+
+fn set_outcome(conditions: &mut Conditions<'_>, request: &TroubleshootRequest, answer: &Answer, expired: bool) {
+    let not_diagnosed = |conditions: &mut Conditions<'_>, message: &str| {
+        conditions.set(types::FAULT_FOUND, State::Unknown, reasons::NOT_DIAGNOSED, message);
+    };
+    if let Some(missing) = &answer.waiting_for {
+        if expired {
+            let message = format!(
+                "Waited {} s (spec.activeDeadlineSeconds) in vain: {}",
+                request.spec.active_deadline_seconds, missing.message
+            );
+            conditions.set(types::SUCCEEDED, State::False, reasons::DEADLINE_EXCEEDED, message);
+            not_diagnosed(conditions, "Not diagnosed before the deadline");
+        } else {
+            let message = format!("Waiting: {}", missing.message);
+            conditions.set(types::SUCCEEDED, State::Unknown, missing.reason.as_str(), message);
+            not_diagnosed(conditions, "Not diagnosed yet");
+        }
+        return;
+    }
+    let first_refusal = answer.results.iter().find(|result| result.outcome == Outcome::Refused);
+    let diagnosed = answer.results.iter().any(|result| result.outcome != Outcome::Refused);
+    if let Some(refusal) = &answer.refused {
+        conditions.set(
+            types::SUCCEEDED,
+            State::False,
+            refusal.reason.as_str(),
+            &refusal.message,
+        );
+        not_diagnosed(conditions, "The request was refused");
+    } else if answer.results.is_empty() {
+        let message = format!(
+            "LoadBalancer {} has no unhealthy backend server",
+            request.spec.load_balancer_ref.name
+        );
+        conditions.set(types::SUCCEEDED, State::True, reasons::NO_UNHEALTHY_BACKEND, message);
+        not_diagnosed(conditions, "Nothing was unhealthy");
+    } else if let (Some(refused), false) = (first_refusal, diagnosed) {
+        let message = refused.message.as_deref().unwrap_or("The diagnosis was refused");
+        conditions.set(types::SUCCEEDED, State::False, &refused.reason, message);
+        not_diagnosed(conditions, "The diagnosis was refused");
+    } else {
+        let faulty = answer
+            .results
+            .iter()
+            .filter(|result| result.outcome == Outcome::FaultsFound)
+            .count();
+        let failed: u32 = answer.results.iter().map(|result| result.failed).sum();
+        let of = answer.results.len();
+        if faulty == 0 {
+            let message = format!("No item failed on {of} backend server{}", plural(of));
+            conditions.set(types::SUCCEEDED, State::True, reasons::NO_FAULT_FOUND, &message);
+            conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, &message);
+        } else {
+            let message = format!("{failed} items failed on {faulty} of {of} backend server{}", plural(of));
+            let message = if failed == 1 {
+                message.replacen("items", "item", 1)
+            } else {
+                message
+            };
+            conditions.set(types::SUCCEEDED, State::True, reasons::FAULTS_FOUND, &message);
+            let (reason, text) = gravest(&answer.results).unwrap_or((reasons::FAULTS_FOUND, message));
+            conditions.set(types::FAULT_FOUND, State::True, reason, text);
+        }
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// The gravest failed item of all results, in words of conditions, with its reason.
+fn gravest(results: &[BackendResult]) -> Option<(&'static str, String)> {
+    let rank = |check: &FailedCheck| match check.impact {
+        crate::api::v1alpha1::ItemImpact::Blocks => 3,
+        crate::api::v1alpha1::ItemImpact::Intermittent => 2,
+        crate::api::v1alpha1::ItemImpact::Advisory => 1,
+    };
+    let checks = results.iter().flat_map(|result| &result.checks).rev();
+    let worst = checks.max_by_key(|check| (rank(check), check.severity == "Major"))?;
+    let id = CheckId::ALL.into_iter().find(|id| id.id() == worst.id)?;
+    Some((id.condition_reason(), worst.reason.clone()))
+}
+
+fn answer(world: &World, request: &TroubleshootRequest, now: &Time) -> Answer {
+    let own = Key::of(request);
+    let balancer = own.sibling(&request.spec.load_balancer_ref.name);
+    let mut out = Answer {
+        results: Vec::new(),
+        waiting_for: None,
+        refused: None,
+    };
+    let missing = |kind: Kind, name: &str, field: &str| {
+        let message = format!("TroubleshootRequest {} {field}: {kind:?} {name:?} not found", own.name);
+        Some(Refusal::new(RefusalReason::ReferenceNotFound, message))
+    };
+    if world.load_balancer(&balancer).is_none() {
+        out.waiting_for = missing(Kind::LoadBalancer, &balancer.name, "spec.loadBalancerRef.name");
+        return out;
+    }
+    let backends = match &request.spec.backend_server_ref {
+        None => {
+            let unhealthy = |key: &Key| world.displayed_health(key) == Some(HealthState::Unhealthy);
+            world
+                .backend_servers_of(&balancer)
+                .into_iter()
+                .filter(unhealthy)
+                .collect()
+        }
+        Some(backend) => {
+            let key = own.sibling(&backend.name);
+            let Some(object) = world.backend_server(&key) else {
+                out.waiting_for = missing(Kind::BackendServer, &key.name, "spec.backendServerRef.name");
+                return out;
+            };
+            if object.spec.load_balancer_ref.name != balancer.name {
+                let message = format!(
+                    "TroubleshootRequest {} spec.backendServerRef.name: BackendServer {} belongs to LoadBalancer {}, not {}",
+                    own.name, key.name, object.spec.load_balancer_ref.name, balancer.name
+                );
+                out.refused = Some(Refusal::new(RefusalReason::InvalidSpec, message));
+                return out;
+            }
+            vec![key]
+        }
+    };
+    for key in backends {
+        let Some(collected) = world.collect(&key) else { continue };
+        if let Err(refusal) = &collected.case {
+            if refusal.reason == RefusalReason::ReferenceNotFound {
+                out.waiting_for.get_or_insert_with(|| refusal.clone());
+            }
+            out.results.push(BackendResult {
+                backend_server: key.name,
+                outcome: Outcome::Refused,
+                reason: refusal.reason.as_str().to_owned(),
+                message: Some(refusal.message.clone()),
+                failed: 0,
+                checks: Vec::new(),
+            });
+        } else if let Some(diagnosis) = backend_server::status(&collected, now).diagnosis {
+            out.results.push(result(key.name, diagnosis, request.spec.subject));
+        }
+    }
+    out
+}
+
+fn result(name: String, diagnosis: Diagnosis, subject: Subject) -> BackendResult {
+    let checks: Vec<_> = diagnosis
+        .checks
+        .into_iter()
+        .filter(|check| belongs(check, subject))
+        .collect();
+    let (outcome, reason) = if checks.is_empty() {
+        (Outcome::NoFaultFound, reasons::NO_FAULT_FOUND)
+    } else {
+        (Outcome::FaultsFound, reasons::FAULTS_FOUND)
+    };
+    BackendResult {
+        backend_server: name,
+        outcome,
+        reason: reason.to_owned(),
+        message: None,
+        failed: u32::try_from(checks.len()).unwrap_or(u32::MAX),
+        checks,
+    }
+}
+
+/// A time so many seconds later; the last representable time where there is none.
+fn after(time: &Time, seconds: u32) -> Time {
+    let later = time.0.checked_add(jiff::SignedDuration::from_secs(seconds.into()));
+    Time(later.unwrap_or(jiff::Timestamp::MAX))
+}

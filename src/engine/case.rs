@@ -1,0 +1,47 @@
+//! All that decides over one backend server's health check, as plain values.
+
+use std::sync::Arc;
+
+use super::{RuleSet, Span, Traffic};
+
+/// What security groups do on the server's network interface.
+#[derive(Clone, Debug)]
+pub enum SecurityGroupState {
+    /// Port security is off: security groups are not applied (domain §3).
+    NotApplied,
+    /// These groups, in order of precedence; none at all denies everything.
+    Groups(Vec<Arc<RuleSet>>),
+}
+
+/// What the network ACL of the server's subnet does.
+#[derive(Clone, Debug)]
+pub enum NetworkAclState {
+    /// No ACL on the subnet.
+    Absent,
+    /// An ACL of this name that is switched off.
+    Off(Arc<str>),
+    /// An ACL in force.
+    InForce {
+        /// Its rules.
+        rules: Arc<RuleSet>,
+        /// Whether replies to allowed packets leave without a rule.
+        stateful: bool,
+    },
+}
+
+/// One diagnosis to make.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The health check traffic.
+    pub traffic: Traffic,
+    /// The health check port where one is set for the member or the group, for item 17.
+    pub configured_port: Option<u16>,
+    /// The backend server's own port.
+    pub backend_port: u16,
+    /// Security groups.
+    pub security_groups: SecurityGroupState,
+    /// Network ACL.
+    pub network_acl: NetworkAclState,
+    /// The prefixes of the server's subnet, of the traffic's family: traffic within the subnet passes no ACL (domain §4).
+    pub subnet: Vec<Span<u128>>,
+}

@@ -1,0 +1,225 @@
+//! What a failed item carries (domain §7): blocked values, witness, who decided, the nearest rule.
+
+use std::sync::Arc;
+
+use super::{
+    Action, CheckId, Dimension, Direction, Family, Layer, Leg, Region, Rule, Share, Span, Traffic,
+    address::{Prefix, covering_prefixes},
+    diagnose::Impact,
+    filter::Filter,
+    layer::Side,
+};
+
+/// A blocked set's values on the item's own dimension.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Values {
+    /// The health check protocol: a leg.
+    Protocol(Leg),
+    /// The fewest prefixes.
+    Prefixes(Family, Vec<Prefix>),
+    /// The fewest port ranges.
+    Ports(Vec<Span<u16>>),
+}
+
+/// One required packet, by its remote end; protocol, server address and port are the traffic's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Packet {
+    /// The leg that it belongs to.
+    pub leg: Leg,
+    /// The load balancer's address.
+    pub remote: u128,
+    /// The load balancer's port; of no meaning where the leg has none.
+    pub remote_port: u16,
+}
+
+/// What decides over a packet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Decision {
+    /// The object; `None` when no single one decides: no security group, or no match in any of several.
+    pub object: Option<Arc<str>>,
+    /// The deny rule; `None` when no rule matches.
+    pub rule: Option<Arc<str>>,
+    /// Its position in the array in which it is written.
+    pub index: Option<u32>,
+    /// Its priority, on security groups.
+    pub priority: Option<u8>,
+}
+
+/// The allow rule that comes nearest to a packet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Nearest {
+    /// Its object.
+    pub object: Arc<str>,
+    /// Its name.
+    pub rule: Arc<str>,
+    /// The dimensions on which it misses, in table order; none when an earlier deny shadows it.
+    pub misses: Vec<Dimension>,
+    /// What the rule has on the only dimension that it misses, where it misses on one.
+    pub has: Option<Values>,
+    /// The protocol that it has, where it misses on that alone.
+    pub has_protocol: Option<super::ProtocolMatch>,
+    /// The rule that comes first and denies, where it would have matched.
+    pub shadowed_by: Option<Arc<str>>,
+}
+
+/// One failed item.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    /// The item.
+    pub check: CheckId,
+    /// Layer and direction; `None` for the configuration item.
+    pub side: Option<(Layer, Direction)>,
+    /// The leg that is shown.
+    pub leg: Option<Leg>,
+    /// Whether the ICMP leg fails the item too, beside the one shown.
+    pub both_legs: bool,
+    /// Effect of this item by itself.
+    pub impact: Impact,
+    /// The evidence; `None` for the configuration item.
+    pub evidence: Option<Evidence>,
+}
+
+/// The evidence of a failed item of a layer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Evidence {
+    /// The blocked set's values on the item's dimension.
+    pub values: Values,
+    /// Its part of the leg's packets.
+    pub share: Share,
+    /// The smallest packet of the blocked set.
+    pub witness: Packet,
+    /// What decides over it.
+    pub decided_by: Decision,
+    /// The allow rule that comes nearest to it.
+    pub nearest: Option<Nearest>,
+}
+
+/// The evidence for a blocked set; `None` only when the set is empty.
+pub(crate) fn evidence(
+    side: &Side<'_>,
+    traffic: &Traffic,
+    leg: Leg,
+    dimension: Dimension,
+    blocked: &Region,
+) -> Option<Evidence> {
+    let (remote, remote_port) = blocked.min()?;
+    let witness = Packet {
+        leg,
+        remote,
+        remote_port,
+    };
+    let family = traffic.family;
+    let values = match dimension {
+        Dimension::Protocol => Values::Protocol(leg),
+        Dimension::Remote => Values::Prefixes(family, covering_prefixes(family, &blocked.remotes())),
+        Dimension::RemotePort => Values::Ports(blocked.ports().spans().to_vec()),
+        Dimension::Local => Values::Prefixes(family, vec![(traffic.local, family.bits())]),
+        Dimension::LocalPort => Values::Ports(vec![Span::one(traffic.port)]),
+    };
+    let filter = Filter {
+        family,
+        segments: &side.segments,
+    };
+    let decided = filter.decides(traffic, leg, (remote, remote_port));
+    Some(Evidence {
+        values,
+        share: traffic.share(blocked),
+        witness,
+        nearest: nearest(side, traffic, &witness, decided),
+        decided_by: decision(side, decided),
+    })
+}
+
+fn decision(side: &Side<'_>, decided: Option<(usize, &Rule)>) -> Decision {
+    let Some((segment, rule)) = decided else {
+        // Nothing matched: a single object's implicit deny has its name, that of several groups together has none.
+        let object = match side.objects.as_slice() {
+            [only] => Some(Arc::clone(&only.name)),
+            _ => None,
+        };
+        return Decision {
+            object,
+            rule: None,
+            index: None,
+            priority: None,
+        };
+    };
+    Decision {
+        object: side.objects.get(segment).map(|object| Arc::clone(&object.name)),
+        rule: Some(Arc::clone(&rule.name)),
+        index: Some(rule.index),
+        priority: (side.layer == Layer::SecurityGroup).then_some(rule.priority),
+    }
+}
+
+fn nearest(side: &Side<'_>, traffic: &Traffic, packet: &Packet, decided: Option<(usize, &Rule)>) -> Option<Nearest> {
+    let mut best: Option<(u8, usize, &Rule)> = None;
+    for (segment, rules) in side.segments.iter().enumerate() {
+        for rule in rules.iter().filter(|rule| rule.action == Action::Allow) {
+            let misses = misses(traffic, packet, rule).into_iter().map(u8::from).sum();
+            // Strictly fewer: ties go to the rule evaluated first.
+            if best.is_none_or(|(fewest, ..)| misses < fewest) {
+                best = Some((misses, segment, rule));
+            }
+        }
+    }
+    let (count, segment, rule) = best?;
+    let object = side.objects.get(segment)?;
+    let flags = misses(traffic, packet, rule);
+    let order = CheckId::of(side.layer, side.direction)
+        .iter()
+        .map(|(_, dimension)| *dimension);
+    let missed: Vec<_> = order
+        .filter(|dimension| flags.get(slot(*dimension)).copied().unwrap_or(false))
+        .collect();
+    let only = if let [only] = missed.as_slice() {
+        Some(*only)
+    } else {
+        None
+    };
+    Some(Nearest {
+        object: Arc::clone(&object.name),
+        rule: Arc::clone(&rule.name),
+        has: only.and_then(|dimension| has(traffic.family, rule, dimension)),
+        has_protocol: (only == Some(Dimension::Protocol)).then_some(rule.protocol),
+        misses: missed,
+        shadowed_by: decided.filter(|_| count == 0).map(|(_, deny)| Arc::clone(&deny.name)),
+    })
+}
+
+fn slot(dimension: Dimension) -> usize {
+    match dimension {
+        Dimension::Protocol => 0,
+        Dimension::Remote => 1,
+        Dimension::RemotePort => 2,
+        Dimension::Local => 3,
+        Dimension::LocalPort => 4,
+    }
+}
+
+/// The dimensions on which a rule misses a packet, by [`slot`].
+fn misses(traffic: &Traffic, packet: &Packet, rule: &Rule) -> [bool; 5] {
+    let ports = packet.leg.has_ports();
+    [
+        !rule.protocol.contains(packet.leg.protocol(traffic.family)),
+        !rule.remote.contains(packet.remote),
+        ports && !rule.remote_ports.contains(packet.remote_port),
+        !rule.local.contains(traffic.local),
+        ports && !rule.local_ports.contains(traffic.port),
+    ]
+}
+
+/// What a rule has on a dimension.
+fn has(family: Family, rule: &Rule, dimension: Dimension) -> Option<Values> {
+    let prefixes = |address: &super::AddressMatch| match address {
+        super::AddressMatch::Set(set) => Some(Values::Prefixes(family, covering_prefixes(family, set))),
+        super::AddressMatch::Any | super::AddressMatch::Members(_) => None,
+    };
+    match dimension {
+        Dimension::Protocol => None,
+        Dimension::Remote => prefixes(&rule.remote),
+        Dimension::Local => prefixes(&rule.local),
+        Dimension::RemotePort => Some(Values::Ports(rule.remote_ports.spans().to_vec())),
+        Dimension::LocalPort => Some(Values::Ports(rule.local_ports.spans().to_vec())),
+    }
+}

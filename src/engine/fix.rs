@@ -1,0 +1,356 @@
+//! The smallest change that lets every required packet of one direction of one layer pass (domain §8).
+//!
+//! New rules allow health check traffic and nothing else: protocol, health check port and server address are those of the
+//! traffic, and their prefixes lie inside the source set. The fewest such rules: any prefix inside the source set lies in
+//! one of the set's own largest prefixes, so one rule for each of those that holds dropped packets is needed, and is
+//! enough. Each is then narrowed to the smallest prefix that still holds what is dropped there.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Action, AddressMatch, Case, Direction, Layer, Leg, PortMatch, ProtocolMatch, Rule, RuleSet, Span, SpanSet,
+    address::{Prefix, common_prefix, covering_prefixes, prefix_last},
+    filter::{Denial, Dropped, Filter},
+    layer::Side,
+    rule::{evaluation_key, sort_by_priority},
+    traffic::EPHEMERAL,
+};
+
+/// Rules that one object can hold in one direction or group; the schemas of the kinds say the same.
+pub(crate) const MAX_RULES: usize = 1000;
+/// The last priority of a security group rule.
+const LAST_PRIORITY: u8 = 100;
+
+/// An allow rule to add.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewRule {
+    /// A name that its object does not have yet.
+    pub name: String,
+    /// The packets' leg.
+    pub leg: Leg,
+    /// The remote prefix.
+    pub remote: Prefix,
+}
+
+/// Where the new rules go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Placement {
+    /// Into a security group at this priority, after moving others back: position in the array and new priority.
+    Priority {
+        /// Priority of the new rules.
+        priority: u8,
+        /// Rules that move back, in the order of evaluation.
+        moves: Vec<(u32, u8)>,
+    },
+    /// Into a network ACL's array before the rule at this position.
+    Before(u32),
+    /// At the end of the array.
+    Append,
+    /// Into a security group that is still to be created and attached.
+    NewGroup,
+}
+
+/// A change that heals one direction of one layer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FixPlan {
+    /// The layer.
+    pub layer: Layer,
+    /// The direction.
+    pub direction: Direction,
+    /// The object to change; `None` when it is still to be created.
+    pub object: Option<Arc<str>>,
+    /// The rules to add, in order.
+    pub rules: Vec<NewRule>,
+    /// Where.
+    pub placement: Placement,
+    /// Whether the array to which the rules go has none yet.
+    pub array_is_empty: bool,
+    /// True when the changed rules were judged again and drop nothing, and the new rules allow nothing but health check
+    /// traffic while all others keep their order.
+    pub verified: bool,
+}
+
+/// The change for one side of which `dropped` (by leg) does not pass; `None` when there is no room for one.
+pub(crate) fn plan(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Option<FixPlan> {
+    let wanted = wanted(case, dropped);
+    let earliest = dropped
+        .iter()
+        .flat_map(|leg| &leg.denials)
+        .min_by_key(|denial| (denial.segment, rank(denial.rule)));
+    let denials: Vec<Denial<'_>> = dropped.iter().flat_map(|leg| leg.denials.iter().copied()).collect();
+    if side.objects.is_empty() {
+        return Some(FixPlan {
+            layer: side.layer,
+            direction: side.direction,
+            object: None,
+            rules: named(&BTreeSet::new(), wanted),
+            placement: Placement::NewGroup,
+            array_is_empty: true,
+            verified: false,
+        });
+    }
+    // Later objects come too late for the earliest deny; earlier ones do, should that one be full or leave no room.
+    let start = earliest.map_or(side.objects.len() - 1, |denial| denial.segment);
+    let best = nearest_object(case, side, dropped)
+        .filter(|_| earliest.is_none())
+        .unwrap_or(start);
+    std::iter::once(best)
+        .chain((0..=start).rev())
+        .find_map(|segment| place(case, side, segment, &denials, &wanted))
+}
+
+fn rank(rule: &Rule) -> (u8, bool, u32) {
+    evaluation_key(rule)
+}
+
+/// What must be allowed, by leg: the fewest prefixes inside the source set that hold all dropped packets.
+fn wanted(case: &Case, dropped: &[Dropped<'_>]) -> Vec<(Leg, Prefix)> {
+    let family = case.traffic.family;
+    let largest = covering_prefixes(family, &case.traffic.sources);
+    let mut out = Vec::new();
+    for (leg, dropped) in case.traffic.legs.iter().zip(dropped) {
+        if dropped.region.is_empty() {
+            continue;
+        }
+        let remotes = dropped.region.remotes();
+        for prefix in &largest {
+            let window = Span {
+                first: prefix.0,
+                last: prefix_last(family, *prefix),
+            };
+            let inside = remotes.intersection(&window.into());
+            if let (Some(first), Some(last)) = (inside.min(), inside.spans().last()) {
+                out.push((*leg, common_prefix(family, first, last.last)));
+            }
+        }
+    }
+    out
+}
+
+/// The object that holds the allow rule nearest to the dropped packets, for when nothing denies them explicitly.
+fn nearest_object(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Option<usize> {
+    let (leg, first) = case
+        .traffic
+        .legs
+        .iter()
+        .zip(dropped)
+        .find(|(_, dropped)| !dropped.region.is_empty())?;
+    let evidence = super::evidence::evidence(side, &case.traffic, *leg, super::Dimension::Protocol, &first.region)?;
+    let name = evidence.nearest?.object;
+    side.objects.iter().position(|object| object.name == name)
+}
+
+/// Names for the rules that the object does not have.
+fn named(taken: &BTreeSet<&str>, wanted: Vec<(Leg, Prefix)>) -> Vec<NewRule> {
+    let mut number = 0;
+    wanted
+        .into_iter()
+        .map(|(leg, remote)| {
+            let name = loop {
+                number += 1;
+                let name = if number == 1 {
+                    "health-check".to_owned()
+                } else {
+                    format!("health-check-{number}")
+                };
+                if !taken.contains(name.as_str()) {
+                    break name;
+                }
+            };
+            NewRule { name, leg, remote }
+        })
+        .collect()
+}
+
+fn place(
+    case: &Case,
+    side: &Side<'_>,
+    segment: usize,
+    denials: &[Denial<'_>],
+    wanted: &[(Leg, Prefix)],
+) -> Option<FixPlan> {
+    let object: &RuleSet = side.objects.get(segment)?;
+    let rules = side.segments.get(segment)?;
+    let taken: BTreeSet<&str> = object.names_beside(side.layer, side.direction).collect();
+    if taken.len() + wanted.len() > MAX_RULES {
+        return None;
+    }
+    let here: Vec<&Rule> = denials
+        .iter()
+        .filter(|denial| denial.segment == segment)
+        .map(|denial| denial.rule)
+        .collect();
+    let placement = match side.layer {
+        Layer::NetworkAcl => match here.iter().map(|rule| rule.index).min() {
+            Some(index) => Placement::Before(index),
+            None => Placement::Append,
+        },
+        Layer::SecurityGroup => match here.iter().min_by_key(|rule| rank(rule)) {
+            // No rule of this group matches what is dropped, so that any priority will do: the default.
+            None => Placement::Priority {
+                priority: 1,
+                moves: Vec::new(),
+            },
+            Some(deny) if deny.priority > 1 => Placement::Priority {
+                priority: deny.priority - 1,
+                moves: Vec::new(),
+            },
+            // An earlier group needs no moves.
+            Some(_) if segment > 0 => return None,
+            Some(deny) => Placement::Priority {
+                priority: 1,
+                moves: moves(rules, deny)?,
+            },
+        },
+    };
+    let mut plan = FixPlan {
+        layer: side.layer,
+        direction: side.direction,
+        object: Some(Arc::clone(&object.name)),
+        rules: named(&taken, wanted.to_vec()),
+        placement,
+        array_is_empty: taken.is_empty(),
+        verified: false,
+    };
+    plan.verified = verify(case, side, segment, &plan);
+    plan.verified.then_some(plan)
+}
+
+/// The fewest moves back in priority that let a new rule at priority 1 come before `deny` and keep the order of all
+/// rules: each goes no further than the one before it forces it to. `None` when the last priority is passed.
+fn moves(rules: &[Rule], deny: &Rule) -> Option<Vec<(u32, u8)>> {
+    let mut out = Vec::new();
+    let mut previous: Option<(u8, bool, u32)> = None;
+    for rule in rules {
+        let (mut priority, allow, index) = rank(rule);
+        if index == deny.index {
+            priority = 2;
+        }
+        if let Some(before) = previous {
+            priority = priority.max(before.0);
+            if (priority, allow, index) < before {
+                priority += 1;
+            }
+        }
+        if priority > LAST_PRIORITY {
+            return None;
+        }
+        if priority != rule.priority {
+            out.push((rule.index, priority));
+        }
+        previous = Some((priority, allow, index));
+    }
+    Some(out)
+}
+
+/// Judges the changed rules: nothing of the required traffic is dropped any more, the new rules match health check
+/// traffic only, and the others keep their order. What a list of rules newly allows can only be matched by its new rules
+/// when the others keep their order, so the three together prove that the change opens nothing else.
+fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan) -> bool {
+    let Some(old) = side.segments.get(segment) else {
+        return false;
+    };
+    let changed = changed(case, old, plan);
+    let kept: Vec<u32> = changed
+        .iter()
+        .map(|rule| rule.index)
+        .filter(|index| *index != NEW)
+        .collect();
+    if kept != old.iter().map(|rule| rule.index).collect::<Vec<_>>() {
+        return false;
+    }
+    let only_health_checks = changed.iter().filter(|rule| rule.index == NEW).all(|rule| {
+        let legs = &case.traffic.legs;
+        let own_leg = |leg: &Leg| rule.protocol == ProtocolMatch::One(leg.protocol(case.traffic.family));
+        let ports_are_right = legs.iter().filter(|leg| own_leg(leg)).any(|leg| {
+            !leg.has_ports()
+                || (rule.local_ports.spans() == [Span::one(case.traffic.port)]
+                    && (side.layer == Layer::SecurityGroup || rule.remote_ports.spans() == [EPHEMERAL]))
+        });
+        let local_is_right =
+            side.layer == Layer::SecurityGroup || rule.local == AddressMatch::Set(Span::one(case.traffic.local).into());
+        let remote_is_right = match &rule.remote {
+            AddressMatch::Set(set) => set.is_subset(&case.traffic.sources),
+            AddressMatch::Any | AddressMatch::Members(_) => false,
+        };
+        ports_are_right && local_is_right && remote_is_right
+    });
+    let mut segments = side.segments.clone();
+    if let Some(own) = segments.get_mut(segment) {
+        *own = &changed;
+    }
+    let filter = Filter {
+        family: case.traffic.family,
+        segments: &segments,
+    };
+    let heals = case.traffic.legs.iter().all(|leg| {
+        filter
+            .dropped(&case.traffic, *leg, side.required(case))
+            .region
+            .is_empty()
+    });
+    only_health_checks && heals
+}
+
+/// Marks the new rules among the changed ones; no array is so long.
+const NEW: u32 = u32::MAX;
+
+/// The rules as they will be after the change, in the order of evaluation.
+fn changed(case: &Case, old: &[Rule], plan: &FixPlan) -> Vec<Rule> {
+    let mut out = old.to_vec();
+    let priority = match &plan.placement {
+        Placement::Priority { priority, moves } => {
+            for (index, to) in moves {
+                for rule in out.iter_mut().filter(|rule| rule.index == *index) {
+                    rule.priority = *to;
+                }
+            }
+            *priority
+        }
+        _ => 0,
+    };
+    let fresh = plan.rules.iter().map(|new| compiled(case, plan.layer, new, priority));
+    match plan.placement {
+        Placement::Before(index) => {
+            let at = out.iter().position(|rule| rule.index >= index).unwrap_or(out.len());
+            out.splice(at..at, fresh);
+        }
+        _ => out.extend(fresh),
+    }
+    if plan.layer == Layer::SecurityGroup {
+        sort_by_priority(&mut out);
+    }
+    out
+}
+
+fn compiled(case: &Case, layer: Layer, new: &NewRule, priority: u8) -> Rule {
+    let family = case.traffic.family;
+    let only = |span: Span<u16>| {
+        if new.leg.has_ports() {
+            PortMatch::only(span.into())
+        } else {
+            PortMatch::ALL
+        }
+    };
+    let acl = layer == Layer::NetworkAcl;
+    let remote: SpanSet<u128> = Span {
+        first: new.remote.0,
+        last: prefix_last(family, new.remote),
+    }
+    .into();
+    Rule {
+        action: Action::Allow,
+        protocol: ProtocolMatch::One(new.leg.protocol(family)),
+        remote: AddressMatch::Set(remote),
+        remote_ports: if acl { only(EPHEMERAL) } else { PortMatch::ALL },
+        local: if acl {
+            AddressMatch::Set(Span::one(case.traffic.local).into())
+        } else {
+            AddressMatch::Any
+        },
+        local_ports: only(Span::one(case.traffic.port)),
+        index: NEW,
+        priority,
+        name: new.name.as_str().into(),
+    }
+}

@@ -1,0 +1,105 @@
+//! The two layers that judge health check traffic: security groups on the interface, the network ACL of the subnet.
+
+use super::{
+    Case, Direction, NetworkAclState, Region, Rule, RuleSet, SecurityGroupState, Span, SpanSet, filter::Filter,
+};
+
+/// Where rules stand.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Layer {
+    /// The server's network interface.
+    SecurityGroup,
+    /// The border of the server's subnet.
+    NetworkAcl,
+}
+
+/// One direction of one layer that is in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Side<'a> {
+    pub(crate) layer: Layer,
+    pub(crate) direction: Direction,
+    /// The objects in order of precedence.
+    pub(crate) objects: Vec<&'a RuleSet>,
+    /// The rules of each object.
+    pub(crate) segments: Vec<&'a [Rule]>,
+    /// Whether replies leave without a rule, so that outbound findings stop nothing.
+    pub(crate) stateful: bool,
+    /// Remote addresses whose packets pass before any rule (domain §4).
+    pub(crate) exempt: SpanSet<u128>,
+}
+
+/// Outbound traffic to this prefix always passes the network ACL (domain §4): 100.125.0.0/16.
+const ALWAYS_OUTBOUND: Span<u128> = Span {
+    first: 0x647d_0000,
+    last: 0x647d_ffff,
+};
+
+impl<'a> Side<'a> {
+    /// The sides of a case that have rules to go by, in table order.
+    pub(crate) fn all(case: &'a Case) -> Vec<Self> {
+        let mut out = Vec::with_capacity(4);
+        let family = case.traffic.family;
+        let both = [Direction::Ingress, Direction::Egress];
+        if let SecurityGroupState::Groups(groups) = &case.security_groups {
+            for direction in both {
+                let objects: Vec<_> = groups.iter().map(|group| &**group).collect();
+                let segments = objects.iter().map(|group| group.rules(direction, family)).collect();
+                let exempt = SpanSet::default();
+                out.push(Self {
+                    layer: Layer::SecurityGroup,
+                    direction,
+                    objects,
+                    segments,
+                    stateful: true,
+                    exempt,
+                });
+            }
+        }
+        if let NetworkAclState::InForce { rules, stateful } = &case.network_acl {
+            for direction in both {
+                let (objects, segments) = (vec![&**rules], vec![rules.rules(direction, family)]);
+                let exempt = exempt(case, direction);
+                out.push(Self {
+                    layer: Layer::NetworkAcl,
+                    direction,
+                    objects,
+                    segments,
+                    stateful: *stateful,
+                    exempt,
+                });
+            }
+        }
+        out
+    }
+
+    pub(crate) fn filter(&self, case: &Case) -> Filter<'_> {
+        Filter {
+            family: case.traffic.family,
+            segments: &self.segments,
+        }
+    }
+
+    /// The required packets that this side's rules must allow: all but the exempt ones.
+    pub(crate) fn required(&self, case: &Case) -> Region {
+        let mut out = case.traffic.required();
+        for remote in self.exempt.spans() {
+            out.subtract(&super::Rect {
+                remote: *remote,
+                port: super::traffic::EPHEMERAL,
+            });
+        }
+        out
+    }
+
+    /// Whether a finding on this side cannot stop the health check.
+    pub(crate) fn is_advisory(&self) -> bool {
+        self.direction == Direction::Egress && self.stateful
+    }
+}
+
+fn exempt(case: &Case, direction: Direction) -> SpanSet<u128> {
+    let within_subnet = case.subnet.iter().any(|prefix| prefix.contains(case.traffic.local));
+    let subnet = case.subnet.iter().copied().filter(|_| within_subnet);
+    let always = direction == Direction::Egress && case.traffic.family == super::Family::V4;
+    subnet.chain(always.then_some(ALWAYS_OUTBOUND)).collect()
+}

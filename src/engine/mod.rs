@@ -1,0 +1,37 @@
+//! The diagnosis as pure functions on plain values (domain §2–§8).
+//!
+//! A [`Case`] holds all that decides over one backend server's health check; [`diagnose`] answers with a [`Verdict`].
+//! Every set here is exact: spans of addresses and ports are never sampled or enumerated.
+//!
+//! The rooms, from the inside out: `span` (sets on one line), `region` (sets of remote address × remote port), `rule` and
+//! `filter` (who decides over a packet), `reach` (could a packet like this one pass?), `walk` (which items fail, domain §6),
+//! `layer` (security groups, network ACL), `evidence`, `fix`, and `diagnose`, which puts them together.
+
+mod address;
+mod case;
+mod check;
+mod diagnose;
+mod evidence;
+mod filter;
+mod fix;
+mod layer;
+mod reach;
+mod region;
+mod rule;
+mod share;
+mod span;
+mod traffic;
+mod walk;
+
+pub use address::{Family, Prefix, covering_prefixes, format_address, format_prefix, number, prefix_span};
+pub use case::{Case, NetworkAclState, SecurityGroupState};
+pub use check::{Category, CheckId, Dimension, Severity};
+pub use diagnose::{Impact, Verdict, diagnose};
+pub use evidence::{Decision, Evidence, Finding, Nearest, Packet, Values};
+pub use fix::{FixPlan, NewRule, Placement};
+pub use layer::Layer;
+pub use region::{Rect, Region};
+pub use rule::{Action, AddressMatch, Direction, PortMatch, ProtocolMatch, Rule, RuleSet};
+pub use share::{Count, Share};
+pub use span::{Bound, Span, SpanSet};
+pub use traffic::{Leg, Traffic};

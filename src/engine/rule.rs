@@ -1,0 +1,260 @@
+//! Rules in the form in which they are judged: one shape for security groups and network ACLs.
+//!
+//! A packet has two ends, whichever way it goes: *remote* is the load balancer's probing address and port, *local* the
+//! backend server's. A rule is written about source and destination; compiling it turns these into remote and local, so
+//! that inbound and outbound rules are judged by the same code.
+
+use std::sync::Arc;
+
+use super::{Family, Layer, Span, SpanSet, span};
+
+/// What a rule does with a packet that it matches.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Action {
+    /// Let it pass.
+    Allow,
+    /// Drop it.
+    Deny,
+}
+
+/// Direction of traffic, seen from the server.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Direction {
+    /// Towards the server: probes.
+    Ingress,
+    /// Away from the server: replies.
+    Egress,
+}
+
+/// Which protocols a rule matches.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ProtocolMatch {
+    /// All of 0–255.
+    All,
+    /// One protocol number.
+    One(u8),
+    /// TCP and UDP: what a rule with ports and no protocol means, since no other protocol has ports.
+    TcpUdp,
+}
+
+impl ProtocolMatch {
+    /// Whether the rule matches this protocol number.
+    #[inline]
+    #[must_use]
+    pub fn contains(self, protocol: u8) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(own) => own == protocol,
+            Self::TcpUdp => protocol == 6 || protocol == 17,
+        }
+    }
+
+    /// The protocol numbers as sorted spans.
+    #[must_use]
+    pub fn spans(self) -> ([Span<u8>; 2], usize) {
+        match self {
+            Self::All => (
+                [Span {
+                    first: 0,
+                    last: u8::MAX,
+                }; 2],
+                1,
+            ),
+            Self::One(own) => ([Span::one(own); 2], 1),
+            Self::TcpUdp => ([Span::one(6), Span::one(17)], 2),
+        }
+    }
+}
+
+/// Which addresses a rule matches at one end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AddressMatch {
+    /// Every address of the family, and every interface in a group.
+    Any,
+    /// These addresses.
+    Set(SpanSet<u128>),
+    /// The interfaces that carry this security group. Health check sources never do (domain §3).
+    Members(Arc<str>),
+}
+
+impl AddressMatch {
+    /// Whether the address is matched.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, address: u128) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Set(set) => set.contains(address),
+            Self::Members(_) => false,
+        }
+    }
+
+    /// The addresses as sorted spans; members of groups have no addresses here.
+    #[inline]
+    #[must_use]
+    pub fn spans(&self, family: Family) -> &[Span<u128>] {
+        match self {
+            Self::Any => family.all(),
+            Self::Set(set) => set.spans(),
+            Self::Members(_) => &[],
+        }
+    }
+
+    /// Whether the interfaces that carry `group` are matched.
+    #[must_use]
+    pub fn contains_members_of(&self, group: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Set(_) => false,
+            Self::Members(own) => &**own == group,
+        }
+    }
+}
+
+/// Which ports a rule matches at one end; `None` means all, 0–65535.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PortMatch(Option<SpanSet<u16>>);
+
+const ALL_PORTS: &[Span<u16>] = &[Span {
+    first: 0,
+    last: u16::MAX,
+}];
+
+impl PortMatch {
+    /// Every port.
+    pub const ALL: Self = Self(None);
+
+    /// Only these ports.
+    #[must_use]
+    pub fn only(ports: SpanSet<u16>) -> Self {
+        Self(Some(ports))
+    }
+
+    /// Whether the port is matched.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.as_ref().is_none_or(|ports| ports.contains(port))
+    }
+
+    /// The ports as sorted spans.
+    #[inline]
+    #[must_use]
+    pub fn spans(&self) -> &[Span<u16>] {
+        self.0.as_ref().map_or(ALL_PORTS, SpanSet::spans)
+    }
+
+    /// Whether the rule says nothing about ports.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+/// One enabled rule of one direction and family.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rule {
+    /// What it does.
+    pub action: Action,
+    /// The protocols that it matches.
+    pub protocol: ProtocolMatch,
+    /// The addresses at the load balancer's end.
+    pub remote: AddressMatch,
+    /// The ports at the load balancer's end.
+    pub remote_ports: PortMatch,
+    /// The addresses at the server's end.
+    pub local: AddressMatch,
+    /// The ports at the server's end. A security group's ports stand here in both directions (domain §5).
+    pub local_ports: PortMatch,
+    /// Position in the array in which it is written, from 0.
+    pub index: u32,
+    /// Priority of a security group rule, 1 first; 0 for a network ACL rule, whose order is its position.
+    pub priority: u8,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl Rule {
+    /// Whether the rule matches a packet. For a leg without ports the ports given do not matter, since a rule with ports
+    /// never matches its protocol.
+    #[must_use]
+    pub fn matches(&self, protocol: u8, remote: u128, remote_port: u16, local: u128, local_port: u16) -> bool {
+        self.protocol.contains(protocol)
+            && self.remote.contains(remote)
+            && self.remote_ports.contains(remote_port)
+            && self.local.contains(local)
+            && self.local_ports.contains(local_port)
+    }
+}
+
+/// The enabled rules of one object in the order of evaluation, by direction and family.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RuleSet {
+    /// Name of the object.
+    pub name: Arc<str>,
+    lists: [Vec<Rule>; 4],
+    /// Names of all its rules, of both directions, disabled ones too: a new rule takes another.
+    pub names: [Vec<Arc<str>>; 2],
+}
+
+impl RuleSet {
+    /// An object without rules.
+    #[must_use]
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
+    }
+
+    fn at(direction: Direction, family: Family) -> usize {
+        match (direction, family) {
+            (Direction::Ingress, Family::V4) => 0,
+            (Direction::Ingress, Family::V6) => 1,
+            (Direction::Egress, Family::V4) => 2,
+            (Direction::Egress, Family::V6) => 3,
+        }
+    }
+
+    /// The rules of a direction and family in the order of evaluation.
+    #[must_use]
+    pub fn rules(&self, direction: Direction, family: Family) -> &[Rule] {
+        self.lists.get(Self::at(direction, family)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Adds a rule at the end of its list.
+    pub fn push(&mut self, direction: Direction, family: Family, rule: Rule) {
+        if let Some(list) = self.lists.get_mut(Self::at(direction, family)) {
+            list.push(rule);
+        }
+    }
+
+    /// The names beside which a new rule is put: a security group has one array, a network ACL one for each direction.
+    pub(crate) fn names_beside(&self, layer: Layer, direction: Direction) -> impl Iterator<Item = &str> {
+        let [ingress, egress] = &self.names;
+        let all = layer == Layer::SecurityGroup;
+        let ingress = ingress.iter().filter(move |_| all || direction == Direction::Ingress);
+        let egress = egress.iter().filter(move |_| all || direction == Direction::Egress);
+        ingress.chain(egress).map(|name| &**name)
+    }
+
+    /// Puts a security group's rules into the order of evaluation: by priority, deny before allow, position (domain §3).
+    pub fn sort_by_priority(&mut self) {
+        for list in &mut self.lists {
+            sort_by_priority(list);
+        }
+    }
+}
+
+/// The order of evaluation within one security group (domain §3); position settles what cannot matter.
+pub(crate) fn sort_by_priority(rules: &mut [Rule]) {
+    rules.sort_by_key(evaluation_key);
+}
+
+/// What the order of evaluation within one security group goes by.
+pub(crate) fn evaluation_key(rule: &Rule) -> (u8, bool, u32) {
+    (rule.priority, rule.action == Action::Allow, rule.index)
+}
+
+/// The spans of a rule at one end, for callers that cut windows out of them.
+pub(crate) use span::{clip, gaps};

@@ -1,0 +1,122 @@
+//! Why a diagnosis does not run (domain §9), and what is wrong with an object.
+
+use std::fmt;
+
+use crate::api::v1alpha1::conditions::reasons;
+
+/// Why a diagnosis does not run, in the order in which the reasons are tried.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[allow(missing_docs, reason = "domain §9 says when each applies")]
+pub enum RefusalReason {
+    ReferenceNotFound,
+    InvalidSpec,
+    AmbiguousNetworkAcl,
+    IpBackendUnsupported,
+    NotAssociatedWithListener,
+    HealthCheckDisabled,
+    BackendNotUnhealthy,
+    HealthCheckSourcesUnknown,
+}
+
+impl RefusalReason {
+    /// The word used in conditions.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReferenceNotFound => reasons::REFERENCE_NOT_FOUND,
+            Self::InvalidSpec => reasons::INVALID_SPEC,
+            Self::AmbiguousNetworkAcl => reasons::AMBIGUOUS_NETWORK_ACL,
+            Self::IpBackendUnsupported => reasons::IP_BACKEND_UNSUPPORTED,
+            Self::NotAssociatedWithListener => reasons::NOT_ASSOCIATED_WITH_LISTENER,
+            Self::HealthCheckDisabled => reasons::HEALTH_CHECK_DISABLED,
+            Self::BackendNotUnhealthy => reasons::BACKEND_NOT_UNHEALTHY,
+            Self::HealthCheckSourcesUnknown => reasons::HEALTH_CHECK_SOURCES_UNKNOWN,
+        }
+    }
+
+    /// Whether the objects themselves are at fault, so that `Ready` is False.
+    #[must_use]
+    pub fn is_unready(self) -> bool {
+        matches!(
+            self,
+            Self::ReferenceNotFound | Self::InvalidSpec | Self::AmbiguousNetworkAcl
+        )
+    }
+}
+
+/// Why a diagnosis does not run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// The first reason that applies.
+    pub reason: RefusalReason,
+    /// Names the object and the field.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal for this reason.
+    pub fn new(reason: RefusalReason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Something wrong with one field of one object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fault {
+    /// Kind and name of the object.
+    pub object: String,
+    /// Path of the field, such as `spec.rules[2].remote.cidr`; empty where the message tells.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() {
+            write!(f, "{}: {}", self.object, self.message)
+        } else {
+            write!(f, "{} {}: {}", self.object, self.field, self.message)
+        }
+    }
+}
+
+/// What is wrong with what a diagnosis reads.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Faults {
+    /// References to objects that are not there.
+    pub missing: Vec<Fault>,
+    /// Values that no rule can be made of.
+    pub invalid: Vec<Fault>,
+}
+
+impl Faults {
+    /// Adds those of another object that are not here yet: two rules may refer to one faulty address group.
+    pub fn merge(&mut self, other: &Self) {
+        for (own, more) in [(&mut self.missing, &other.missing), (&mut self.invalid, &other.invalid)] {
+            for fault in more {
+                if !own.contains(fault) {
+                    own.push(fault.clone());
+                }
+            }
+        }
+    }
+
+    /// The refusal that follows: missing objects first, then invalid values.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        let pick = |faults: &[Fault], reason| {
+            let (first, rest) = faults.split_first()?;
+            let more = match rest.len() {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            Some(Refusal::new(reason, format!("{first}{more}")))
+        };
+        pick(&self.missing, RefusalReason::ReferenceNotFound)
+            .or_else(|| pick(&self.invalid, RefusalReason::InvalidSpec))
+    }
+}
