@@ -17,7 +17,11 @@ say() { printf '%s\n' "demo: $*" >&2; }
 
 # admin COMMAND...: what an admin types, and what comes of it.
 admin() {
-    printf '\n\033[1m$ %s\033[0m\n' "$*" | if [[ -t 1 && -z ${NO_COLOR-} ]]; then cat; else sed $'s/\033\\[[01]m//g'; fi
+    if [[ -t 1 && -z ${NO_COLOR-} ]]; then
+        printf '\n\033[1m$ %s\033[0m\n' "$*"
+    else
+        printf '\n$ %s\n' "$*"
+    fi
     "$@"
 }
 
@@ -46,7 +50,7 @@ stop() {
     rm -rf -- "$state"
 }
 
-# failed: after a failure, the end of the controller's log.
+# finish: stops everything; after a failure it shows the end of the controller's log.
 finish() {
     local status=$?
     trap - EXIT INT TERM HUP
@@ -79,7 +83,7 @@ start_controller() {
     port=$(free_port)
     printf 'http://127.0.0.1:%s\n' "$port" >"$state/admin-address"
     KUBECONFIG=$config POD_NAMESPACE=elb-doctor POD_NAME=demo \
-        setsid "$program" run --admin-address "127.0.0.1:$port" </dev/null >"$state/controller.log" 2>&1 &
+        setsid "$program" run --admin-addr "127.0.0.1:$port" </dev/null >"$state/controller.log" 2>&1 &
     controller=$!
     printf '%s\n' "$controller" >"$state/controller.pid"
     say "the controller runs as elb-doctor's service account; its log: $state/controller.log"
@@ -117,7 +121,7 @@ show() {
     reports | examples/reporter.sh >/dev/null
     admin kubectl apply -f examples/troubleshoot-request.yaml
     admin kubectl wait --for=condition=Succeeded tsr/why-unhealthy --timeout=60s
-    kubectl wait --for=condition=Diagnosed bes --all --timeout=1ms >/dev/null 2>&1 || sleep 1
+    kubectl wait --for=condition=FaultFound bes/udp-icmp-1 --timeout=60s >/dev/null # the last one reported
     admin kubectl get elb,bes,tsr
     admin kubectl describe bes/default-group-1
     admin kubectl describe tsr/why-unhealthy
