@@ -38,6 +38,7 @@ const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Flags of the controller.
+#[allow(clippy::doc_markdown, reason = "the comments are the text of --help")]
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Kubeconfig file [default: $KUBECONFIG, then ~/.kube/config, then the pod's service account]

@@ -91,7 +91,7 @@ fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
     if let Some(ready) = condition(wanted, READY)
         && ready.status == "False"
         && is_new(ready)
-        && !condition(wanted, DIAGNOSED).is_some_and(|diagnosed| diagnosed.reason == ready.reason)
+        && condition(wanted, DIAGNOSED).is_none_or(|diagnosed| diagnosed.reason != ready.reason)
     {
         tell(true, &ready.reason, &ready.message);
     }

@@ -146,18 +146,17 @@ impl Candidate {
 
     /// The lease as it ought to be written to hold it.
     fn claim(&self, now: Timestamp) -> Lease {
-        let mut lease = self
-            .seen
-            .as_ref()
-            .map(|seen| seen.lease.clone())
-            .unwrap_or_else(|| Lease {
+        let mut lease = match &self.seen {
+            Some(seen) => seen.lease.clone(),
+            None => Lease {
                 metadata: ObjectMeta {
                     name: Some(self.settings.name.clone()),
                     namespace: Some(self.settings.namespace.clone()),
                     ..ObjectMeta::default()
                 },
                 spec: None,
-            });
+            },
+        };
         let ours = holder(&lease).is_some_and(|holder| holder == self.settings.identity);
         let spec = lease.spec.get_or_insert_default();
         if !ours {

@@ -4,7 +4,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions},
     core::NamespaceResourceScope,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -85,10 +85,16 @@ impl Writer {
         guard: Guard,
     ) -> Result<Option<K>, Failure> {
         let name = object.name_any();
-        let mut metadata = json!({ "name": name, "uid": object.uid() });
-        if guard == Guard::SameVersion {
-            metadata["resourceVersion"] = json!(object.resource_version());
-        }
+        let version = match guard {
+            Guard::SameObject => None,
+            Guard::SameVersion => object.resource_version(),
+        };
+        let metadata = ObjectMeta {
+            name: Some(name.clone()),
+            uid: object.uid(),
+            resource_version: version,
+            ..ObjectMeta::default()
+        };
         let body = json!({
             "apiVersion": API_VERSION,
             "kind": K::NAME,
