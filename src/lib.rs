@@ -6,5 +6,6 @@ pub mod cli;
 pub mod controller;
 pub mod diagnosis;
 pub mod engine;
+pub mod manifest;
 pub mod telemetry;
 pub mod world;

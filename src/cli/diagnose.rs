@@ -1,12 +1,254 @@
 //! `elb-doctor diagnose`: the same engine on manifests, no cluster.
 
-use std::process::ExitCode;
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::ValueEnum;
+use ipnet::IpNet;
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
+use serde_json::json;
+
+use super::{
+    FAULTS, INVALID,
+    table::{self, Style},
+    text::printable,
+};
+use crate::{
+    api::v1alpha1::{
+        BackendServer, BackendServerStatus, HealthState, ReportedHealth,
+        conditions::{reasons, types},
+    },
+    diagnosis::backend_server_status,
+    manifest::{self, Item, Limits, Loaded},
+    world::{Kind, Object, Settings, World},
+};
+
+/// Problems that are printed; more are counted.
+const MAX_PROBLEMS: usize = 100;
 
 /// Flags of `diagnose`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "\
+Exit status: 0 no fault, 1 faults found, 2 some input could not be read or an object is invalid (all else is diagnosed all \
+the same).
+
+  elb-doctor diagnose -f examples/
+  kubectl get elb,bes,sg,nacl,esn,ag -A -o yaml | elb-doctor diagnose -f -")]
+pub struct Args {
+    /// File, directory (its .yaml, .yml and .json files, not those of its subdirectories) or - for standard input;
+    /// can be given more than once
+    #[arg(short = 'f', long = "filename", value_name = "PATH", required = true, num_args = 1..)]
+    files: Vec<PathBuf>,
+    /// What to print: a table to read, or a List of the backend servers with the status that the controller would write
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// Take every backend server for unhealthy, whatever was reported
+    #[arg(long)]
+    all: bool,
+    /// Exit with 2 also when a backend server could not be diagnosed for another reason than that it is not unhealthy
+    #[arg(long)]
+    strict: bool,
+    /// Prefix from which Shared load balancers probe; can be given more than once
+    #[arg(long = "shared-source", value_name = "CIDR", default_value = "100.125.0.0/16", value_delimiter = ',', value_parser = prefix)]
+    shared_sources: Vec<IpNet>,
+    /// When to colour the table
+    #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    color: Color,
+    /// The most input to take, all files together
+    #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    max_input_mib: u64,
+}
+
+/// What `-o` takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Yaml,
+}
+
+/// What `--color` takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+fn prefix(text: &str) -> Result<IpNet, String> {
+    let net: IpNet = text
+        .parse()
+        .map_err(|_| "must be a prefix in CIDR form, such as 100.125.0.0/16".to_owned())?;
+    if net != net.trunc() {
+        return Err(format!("has host bits set: did you mean {}?", net.trunc()));
+    }
+    Ok(net)
+}
 
 /// Diagnoses what the files hold.
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not part of this build yet")
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let limits = Limits {
+        max_bytes: args.max_input_mib * 1024 * 1024,
+    };
+    let loaded = manifest::load(&args.files, limits);
+    complain(&loaded);
+    let settings = Settings {
+        shared_sources: args.shared_sources,
+    };
+    let backends = diagnose(&loaded, settings, args.all, &Time(Timestamp::now()));
+    warn_of_refusals(&backends);
+
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match args.output {
+        Format::Table => {
+            let style = Style::new(colour_wanted(args.color), width());
+            out.write_all(table::render(&backends, &style).as_bytes())?;
+        }
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &list(&backends)?)?;
+            writeln!(out)?;
+        }
+        Format::Yaml => out.write_all(serde_saphyr::to_string(&list(&backends)?)?.as_bytes())?,
+    }
+    out.flush()?;
+    Ok(exit_code(&loaded, &backends, args.strict))
+}
+
+/// Every readable backend server with its status filled in, by namespace and name.
+fn diagnose(loaded: &Loaded, settings: Settings, all: bool, now: &Time) -> Vec<BackendServer> {
+    let mut world = World::new(settings);
+    let mut invalid = Vec::new();
+    for loaded in &loaded.objects {
+        let Item::World(object) = &loaded.object else { continue };
+        if let Some(first) = loaded.faults.first() {
+            let more = loaded.faults.len() - 1;
+            let more = if more > 0 {
+                format!(" (and {more} more)")
+            } else {
+                String::new()
+            };
+            invalid.push((object.kind(), object.key(), format!("{first}{more}")));
+        }
+        world.apply(match object {
+            Object::BackendServer(backend) if all => taken_for_unhealthy(backend).into(),
+            other => other.clone(),
+        });
+    }
+    for (kind, key, why) in invalid.into_iter().chain(loaded.unreadable.iter().cloned()) {
+        world.mark_invalid(kind, &key, why);
+    }
+    let mut backends = BTreeMap::new();
+    for key in world.keys(Kind::BackendServer) {
+        if let Some(Object::BackendServer(backend)) = world.get(Kind::BackendServer, &key)
+            && let Some(status) = backend_server_status(&world, &key, now)
+        {
+            let mut backend = (*backend).clone();
+            let health = backend.status.take().and_then(|s| s.health);
+            backend.status = Some(BackendServerStatus { health, ..status });
+            backends.insert(key, backend);
+        }
+    }
+    backends.into_values().collect()
+}
+
+fn taken_for_unhealthy(backend: &BackendServer) -> BackendServer {
+    let mut backend = backend.clone();
+    let status = backend.status.get_or_insert_default();
+    if status.health.as_ref().is_none_or(|h| h.state != HealthState::Unhealthy) {
+        status.health = Some(ReportedHealth {
+            state: HealthState::Unhealthy,
+            reason: None,
+            message: None,
+            reported_at: None,
+        });
+    }
+    backend
+}
+
+fn list(backends: &[BackendServer]) -> Result<serde_json::Value, serde_json::Error> {
+    let items = backends
+        .iter()
+        .map(serde_json::to_value)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}))
+}
+
+/// The condition of that type.
+pub(super) fn condition<'b>(backend: &'b BackendServer, type_: &str) -> Option<&'b Condition> {
+    backend.status.as_ref()?.conditions.iter().find(|c| c.type_ == type_)
+}
+
+/// Why a backend server was not diagnosed; none if it was.
+pub(super) fn refusal(backend: &BackendServer) -> Option<&Condition> {
+    condition(backend, types::DIAGNOSED).filter(|c| c.status != "True")
+}
+
+fn exit_code(loaded: &Loaded, backends: &[BackendServer], strict: bool) -> ExitCode {
+    let refused =
+        |r: &Condition| r.reason == reasons::INVALID_SPEC || (strict && r.reason != reasons::BACKEND_NOT_UNHEALTHY);
+    let failed = |b: &BackendServer| {
+        let diagnosis = b.status.as_ref().and_then(|s| s.diagnosis.as_ref());
+        diagnosis.is_some_and(|d| d.failed > 0)
+    };
+    if !loaded.errors.is_empty() || backends.iter().filter_map(refusal).any(refused) {
+        ExitCode::from(INVALID)
+    } else if backends.iter().any(failed) {
+        ExitCode::from(FAULTS)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Says what is wrong with the input. Nobody reading standard error is no reason to stop.
+fn complain(loaded: &Loaded) {
+    let mut err = io::stderr().lock();
+    for problem in loaded.errors.iter().take(MAX_PROBLEMS) {
+        let _ = writeln!(err, "error: {}", printable(&problem.to_string()));
+    }
+    if let Some(more) = loaded.errors.len().checked_sub(MAX_PROBLEMS).filter(|more| *more > 0) {
+        let _ = writeln!(err, "error: and {more} more");
+    }
+}
+
+fn warn_of_refusals(backends: &[BackendServer]) {
+    let mut err = io::stderr().lock();
+    for backend in backends {
+        let Some(refusal) = refusal(backend).filter(|r| r.reason != reasons::BACKEND_NOT_UNHEALTHY) else {
+            continue;
+        };
+        let level = if refusal.reason == reasons::INVALID_SPEC {
+            "error"
+        } else {
+            "warning"
+        };
+        let name = table::name(backend);
+        let line = format!(
+            "BackendServer {name} not diagnosed: {}: {}",
+            refusal.reason, refusal.message
+        );
+        let _ = writeln!(err, "{level}: {}", printable(&line));
+    }
+}
+
+fn colour_wanted(color: Color) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        // https://no-color.org: any value but the empty one.
+        Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+    }
+}
+
+/// Columns to fill: the terminal's, else `COLUMNS`, else 80; within what reads well.
+fn width() -> usize {
+    let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(variable).unwrap_or(80).clamp(40, 120)
 }

@@ -3,8 +3,10 @@
 mod crds;
 mod diagnose;
 pub mod run;
+mod table;
+mod text;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -43,7 +45,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("elb-doctor: {error:#}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "elb-doctor: {}",
+                text::printable(&format!("{error:#}"))
+            );
             ExitCode::from(INVALID)
         }
     }
