@@ -67,10 +67,11 @@ impl Admission {
                 findings.push(Finding {
                     line: node.line_of(&path),
                     path,
-                    message: schema::one_line(&message),
+                    message: schema::clean(&message),
                 });
             }
         }
+        findings.sort_by_key(|f| f.line);
         (object, findings)
     }
 }

@@ -135,11 +135,22 @@ fn line_at(bytes: &[u8], at: usize) -> u64 {
 /// that start with `---`. Documents of nothing but comments are left out.
 ///
 /// Splitting first, as kubectl does, keeps a broken document from taking the others along.
-#[must_use]
-pub fn documents(text: &str) -> Vec<(u64, &str)> {
+///
+/// # Errors
+/// When a file called `.json` is not JSON. Any other text that looks like JSON and is not may still be YAML.
+pub fn documents<'t>(name: &str, text: &'t str) -> Result<Vec<(u64, &'t str)>, Problem> {
     if text.trim_start().starts_with(['{', '[']) {
-        if let Some(values) = json_values(text) {
-            return values;
+        match json_values(text) {
+            Ok(values) => return Ok(values),
+            Err(error) if Path::new(name).extension().is_some_and(|e| e == "json") => {
+                let why = error.to_string();
+                let why = why.split(" at line ").next().unwrap_or(&why);
+                return Err(Problem {
+                    line: Some(error.line() as u64),
+                    ..Problem::of_file(name, format!("cannot be read as JSON: {why}"))
+                });
+            }
+            Err(_) => {}
         }
     }
     let mut documents = Vec::new();
@@ -157,7 +168,7 @@ pub fn documents(text: &str) -> Vec<(u64, &str)> {
     }
     documents.push((start_line, text.get(start..).unwrap_or_default()));
     documents.retain(|(_, document)| document.lines().any(says_something));
-    documents
+    Ok(documents)
 }
 
 /// Whether a line is more than a comment, a directive, or a document marker.
@@ -166,21 +177,20 @@ fn says_something(line: &str) -> bool {
     !(line.is_empty() || line.starts_with('#') || line.starts_with('%') || line == "...")
 }
 
-fn json_values(text: &str) -> Option<Vec<(u64, &str)>> {
+fn json_values(text: &str) -> Result<Vec<(u64, &str)>, serde_json::Error> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
     let (mut values, mut from, mut line) = (Vec::new(), 0, 1);
     while let Some(value) = stream.next() {
-        value.ok()?;
+        value?;
         let to = stream.byte_offset();
-        let slice = text.get(from..to)?;
-        let blank = slice.len() - slice.trim_start().len();
-        line += newlines(slice.get(..blank)?);
-        let value = slice.get(blank..)?;
+        let slice = text.get(from..to).unwrap_or_default();
+        let value = slice.trim_start();
+        line += newlines(slice) - newlines(value);
         values.push((line, value));
         line += newlines(value);
         from = to;
     }
-    Some(values)
+    Ok(values)
 }
 
 fn newlines(text: &str) -> u64 {

@@ -44,6 +44,9 @@ const KINDS: [&str; 7] = [
     "TroubleshootRequest",
 ];
 
+/// Problems after which a file is given up: bounds the memory and the time that garbage takes.
+const MAX_PROBLEMS: usize = 10_000;
+
 /// Where something stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Source {
@@ -215,18 +218,30 @@ impl Loader {
     }
 
     fn problem(&mut self, problem: Problem) {
-        self.loaded.errors.push(problem);
+        // One more than the limit: the one that says so. A List of garbage comes here for each of its items.
+        if self.loaded.errors.len() <= MAX_PROBLEMS {
+            self.loaded.errors.push(problem);
+        }
     }
 
     fn text(&mut self, file: &str, text: &str) {
         if !self.files.insert(file.to_owned()) {
             return self.problem(Problem::of_file(file, "is named twice: name it once".into()));
         }
-        let documents = input::documents(text);
+        let documents = match input::documents(file, text) {
+            Ok(documents) => documents,
+            Err(problem) => return self.problem(problem),
+        };
         if documents.is_empty() {
             self.problem(Problem::of_file(file, "holds no object".into()));
         }
         for (line, document) in documents {
+            if self.loaded.errors.len() >= MAX_PROBLEMS {
+                return self.problem(Problem {
+                    line: Some(line),
+                    ..Problem::of_file(file, format!("not read from here on, after {MAX_PROBLEMS} problems"))
+                });
+            }
             match node::parse(document, line) {
                 Ok(node) => self.document(file, &node),
                 Err((line, message)) => self.problem(Problem {
@@ -249,7 +264,7 @@ impl Loader {
         if !matches!(node.value, node::Value::Map(_)) {
             let is = node.type_name();
             return self.problem(problem(format!(
-                "is a {is} and not an object with apiVersion, kind, metadata and spec"
+                "must be an object with apiVersion, kind, metadata and spec, not {is}"
             )));
         }
         let (api_version, kind) = (word(node, "apiVersion"), word(node, "kind"));

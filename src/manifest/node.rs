@@ -78,13 +78,28 @@ fn options() -> Options {
     }
 }
 
-/// The parser's message in one line, without the place, which stands in front of every problem.
+/// The parser's message in one line and in our words where its own speak to a programmer; without the place, which stands in
+/// front of every problem.
 fn describe(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let line = text.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
-    let line = line.find(" at line ").map_or(line, |at| line.get(..at).unwrap_or(line));
-    format!("cannot be read as YAML or JSON: {line}")
+    let too_large = |what: &str| format!("{what}: no manifest needs that");
+    if line.contains("recursion limit") || line.contains("Depth {") {
+        too_large(&format!("is nested deeper than {MAX_DEPTH} levels"))
+    } else if line.contains("alias replay") {
+        too_large("has aliases that stand for too much")
+    } else if line.contains("recursive references") {
+        "has an alias inside the value that it stands for".into()
+    } else if line.contains("budget breached") {
+        too_large(&format!(
+            "is too large for one document (limit: {MAX_NODES} values, 64 MiB of text)"
+        ))
+    } else {
+        let line = line.split(" at line ").next().unwrap_or(line);
+        let line = line.split(", set DuplicateKeyPolicy").next().unwrap_or(line);
+        format!("cannot be read as YAML: {line}")
+    }
 }
 
 impl Node {
@@ -144,7 +159,7 @@ impl Node {
         }
     }
 
-    /// What this is, in a sentence.
+    /// What this is, in the words of a schema.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match &self.value {

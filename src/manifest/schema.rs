@@ -322,13 +322,19 @@ fn shown(node: &Node) -> String {
 #[must_use]
 pub fn one_line(text: &str) -> String {
     const LONGEST: usize = 120;
-    let mut out: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect();
+    let mut out: String = text.chars().take(LONGEST).map(visible).collect();
     if text.chars().nth(LONGEST).is_some() {
         out.push('…');
     }
     out
+}
+
+/// The same without a limit, for text that is ours but may quote a file.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
+fn visible(c: char) -> char {
+    if c.is_control() { '\u{fffd}' } else { c }
 }
