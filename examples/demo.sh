@@ -17,11 +17,13 @@ say() { printf '%s\n' "demo: $*" >&2; }
 
 # admin COMMAND...: what an admin types, and what comes of it.
 admin() {
-    if [[ -t 1 && -z ${NO_COLOR-} ]]; then
-        printf '\n\033[1m$ %s\033[0m\n' "$*"
-    else
-        printf '\n$ %s\n' "$*"
-    fi
+    local word line='$'
+    for word; do
+        if [[ $word == *[^A-Za-z0-9_./:,=-]* ]]; then word="'$word'"; fi
+        line+=" $word"
+    done
+    if [[ -t 1 && -z ${NO_COLOR-} ]]; then line=$'\033[1m'$line$'\033[0m'; fi
+    printf '\n%s\n' "$line"
     "$@"
 }
 
@@ -29,7 +31,7 @@ admin() {
 controller_pid() {
     local pid
     { read -r pid <"$state/controller.pid"; } 2>/dev/null &&
-        [[ $(tr '\0' ' ' <"/proc/$pid/environ" 2>/dev/null) == *"KUBECONFIG=$state/controller.kubeconfig "* ]] &&
+        [[ $({ tr '\0' '\n' <"/proc/$pid/environ"; } 2>/dev/null) == *"KUBECONFIG=$state/controller.kubeconfig"* ]] &&
         printf '%s\n' "$pid"
 }
 
@@ -129,11 +131,12 @@ show() {
 }
 
 up() {
+    local env=$kept/control-plane/env
     if [[ -e $kept ]] && state=$kept && controller_pid >/dev/null; then
         say 'is up already'
     else
         if [[ -e $kept ]]; then stop; fi
-        begin "$kept"
+        begin "$kept" --with-controller-manager # so that namespaces can be deleted, too
         show
         trap - EXIT INT TERM HUP
         disown "$controller"
@@ -142,7 +145,7 @@ up() {
 
 It stays up. To play with it, in any shell:
 
-    . ${kept@Q}/control-plane/env      # sets KUBECONFIG, and puts kubectl on the PATH
+    . ${env@Q}    # sets KUBECONFIG, and puts kubectl on the PATH
     kubectl get elb,bes,tsr
 
 Metrics: $(<"$kept/admin-address")/metrics. Log: $kept/controller.log. Stop it with make demo-down.

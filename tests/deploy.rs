@@ -153,7 +153,7 @@ fn everywhere() -> BTreeSet<Right> {
         .into_iter()
         .map(|(plural, _)| format!("{plural}/status"))
         .collect();
-    let mut rights = grants(&["get", "list", "watch"], &all);
+    let mut rights = grants(&["list", "watch"], &all);
     rights.extend(grants(&["patch"], &statuses));
     rights.extend(grants(&["delete"], &["troubleshootrequests".to_owned()]));
     for verb in ["create", "patch"] {
