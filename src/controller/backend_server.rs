@@ -25,6 +25,9 @@ use super::{
 /// Reason of the event that tells of a backend server that became healthy.
 const RECOVERED: &str = "Recovered";
 
+/// How the note begins that tells of a disagreement between the report and the prediction.
+const DISAGREEMENT: &str = "Disagreement: ";
+
 /// Refusals that somebody has to put right before a diagnosis can say anything.
 const MISCONFIGURATIONS: [&str; 4] = [
     reasons::REFERENCE_NOT_FOUND,
@@ -55,6 +58,10 @@ impl Reconciled for BackendServer {
     fn count(written: &BackendServerStatus, metrics: &Metrics) {
         for check in written.diagnosis.iter().flat_map(|diagnosis| &diagnosis.checks) {
             metrics.count_failed_check(&check.id);
+        }
+        let mut notes = written.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes);
+        if notes.any(|note| note.starts_with(DISAGREEMENT)) {
+            metrics.count_disagreement();
         }
     }
 }

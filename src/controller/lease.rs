@@ -32,6 +32,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::telemetry::Metrics;
+
 use super::{FIELD_MANAGER, failure::api_message};
 
 /// How long a lease that is not renewed stays valid; whole seconds.
@@ -218,11 +220,17 @@ pub(super) struct Elector {
     candidate: Candidate,
     leadership: Leadership,
     leads: watch::Sender<bool>,
+    metrics: Arc<Metrics>,
 }
 
 impl Elector {
     /// A candidate, the handle that says whether it leads, and the news of changes.
-    pub(super) fn new(client: Client, settings: LeaseSettings) -> (Self, Leadership, watch::Receiver<bool>) {
+    pub(super) fn new(
+        client: Client,
+        settings: LeaseSettings,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Leadership, watch::Receiver<bool>) {
+        metrics.set_leader(&settings.name, false);
         let leadership = Leadership::none();
         let (leads, news) = watch::channel(false);
         let elector = Self {
@@ -230,6 +238,7 @@ impl Elector {
             candidate: Candidate { settings, seen: None },
             leadership: leadership.clone(),
             leads,
+            metrics,
         };
         (elector, leadership, news)
     }
@@ -346,6 +355,7 @@ impl Elector {
     }
 
     fn announce(&self, leads: bool) {
+        self.metrics.set_leader(&self.candidate.settings.name, leads);
         self.leads.send_if_modified(|held| {
             let changed = *held != leads;
             *held = leads;

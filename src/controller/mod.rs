@@ -151,9 +151,7 @@ impl Controller {
         let mut election = JoinSet::new();
         let (leadership, mut leads) = match options.lease.clone() {
             Some(settings) => {
-                let name = settings.name.clone();
-                metrics.set_leader(&name, false);
-                let (elector, leadership, leads) = Elector::new(client.clone(), settings);
+                let (elector, leadership, leads) = Elector::new(client.clone(), settings, metrics.clone());
                 election.spawn(elector.run(election_over.clone()));
                 (leadership, leads)
             }

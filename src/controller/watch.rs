@@ -63,6 +63,9 @@ trait Watched:
 
     /// The keys now held.
     fn keys(shared: &Shared) -> Vec<Key>;
+
+    /// Whether that one is held.
+    fn is_held(key: &Key, shared: &Shared) -> bool;
 }
 
 macro_rules! watched {
@@ -80,6 +83,10 @@ macro_rules! watched {
 
             fn keys(shared: &Shared) -> Vec<Key> {
                 shared.world().keys(Kind::$kind)
+            }
+
+            fn is_held(key: &Key, shared: &Shared) -> bool {
+                shared.world().get(Kind::$kind, key).is_some()
             }
         }
     )*};
@@ -106,6 +113,10 @@ impl Watched for TroubleshootRequest {
 
     fn keys(shared: &Shared) -> Vec<Key> {
         shared.request_keys()
+    }
+
+    fn is_held(key: &Key, shared: &Shared) -> bool {
+        shared.request(key).is_some()
     }
 }
 
@@ -163,6 +174,7 @@ async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, m
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
     let mut news = pin!(watcher::watcher(api, config).default_backoff());
     let mut listed = HashSet::new();
+    let mut held = 0;
     // What was complained of last; said again only when it changes, since a retry follows every few seconds.
     let mut complaint = None;
     while let Some(event) = news.next().await {
@@ -176,16 +188,21 @@ async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, m
                 for key in known.iter().filter(|key| !listed.contains(key)) {
                     K::delete(key, &shared);
                 }
-                metrics.set_objects(K::NAME, listed.len());
+                held = listed.len();
                 info!(kind = K::NAME, objects = listed.len(), "listed");
                 listed = HashSet::new();
                 shared.mark_listed(K::NAME);
                 complaint = None;
             }
             Ok(Event::Apply(object)) => {
+                let is_new = !K::is_held(&Key::of(&object), &shared);
                 take::<K>(object, &shared);
+                held += usize::from(is_new);
             }
-            Ok(Event::Delete(object)) => K::delete(&Key::of(&object), &shared),
+            Ok(Event::Delete(object)) => {
+                K::delete(&Key::of(&object), &shared);
+                held = held.saturating_sub(1);
+            }
             Err(error) => {
                 metrics.count_watch_error(K::NAME);
                 let text = explain::<K>(&error);
@@ -195,6 +212,7 @@ async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, m
                 }
             }
         }
+        metrics.set_objects(K::NAME, held);
     }
     error!(kind = K::NAME, "the watch ended");
 }
