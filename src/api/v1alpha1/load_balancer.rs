@@ -131,7 +131,7 @@ pub enum ListenerProtocol {
 /// A group of backend servers with one health check.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.healthCheck) || (self.protocol in ['UDP', 'QUIC'] ? self.healthCheck.protocol == 'UDP_CONNECT' : self.protocol in ['TCP', 'IP'] ? self.healthCheck.protocol in ['TCP', 'HTTP', 'HTTPS'] : self.healthCheck.protocol != 'UDP_CONNECT')").message(Message::Expression("'a ' + self.protocol + ' group cannot have a ' + self.healthCheck.protocol + ' health check: possible is ' + (self.protocol in ['UDP', 'QUIC'] ? 'UDP_CONNECT only' : self.protocol in ['TCP', 'IP'] ? 'TCP, HTTP or HTTPS' : 'TCP, HTTP, HTTPS, TLS or GRPC')".into())).field_path(".healthCheck"))]
+#[x_kube(validation = Rule::new("!has(self.healthCheck) || (self.protocol in ['UDP', 'QUIC'] ? self.healthCheck.protocol == 'UDP_CONNECT' : self.protocol in ['TCP', 'IP'] ? self.healthCheck.protocol in ['TCP', 'HTTP', 'HTTPS'] : self.healthCheck.protocol != 'UDP_CONNECT')").message(Message::Expression("'health check protocol ' + self.healthCheck.protocol + ' is not possible in a group of protocol ' + self.protocol + '; possible: ' + (self.protocol in ['UDP', 'QUIC'] ? 'UDP_CONNECT' : self.protocol in ['TCP', 'IP'] ? 'TCP, HTTP, HTTPS' : 'TCP, HTTP, HTTPS, TLS, GRPC')".into())).field_path(".healthCheck"))]
 pub struct BackendServerGroup {
     /// Name, unique in the load balancer.
     #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
