@@ -83,8 +83,8 @@ $(tools)/bin/cargo-deny:
 	$(CARGO) install --locked cargo-deny --root $(tools)
 
 .PHONY: docs
-docs: toolchain ## The documentation of the code: target/doc/elb_doctor/index.html
-	$(CARGO) doc --locked --no-deps
+docs: toolchain ## Write the program's output in README.md and docs/ anew
+	UPDATE_DOCS=1 $(CARGO) test --locked --test docs what_is_shown
 
 .PHONY: clean
 clean: ## Remove what was built here (not the control plane's cache)

@@ -1,0 +1,176 @@
+//! What the README and docs/ say of the checks and show of the program is so.
+//!
+//! A block marked `console` that begins with `$ elb-doctor` is run: in the repository, or, on the page of a check,
+//! in an empty directory where the page's `yaml` block is `world.yaml`. `make docs` writes the output anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use elb_doctor::engine::CheckId;
+use serde_json::Value;
+
+const PROMPT: &str = "$ elb-doctor";
+
+#[test]
+fn every_check_has_a_page_that_says_what_the_code_says() {
+    let pages: BTreeSet<String> = std::fs::read_dir(repository().join("docs/checks"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let ids: BTreeSet<String> = CheckId::ALL.iter().map(|check| format!("{}.md", check.id())).collect();
+    assert_eq!(pages, ids);
+    for check in CheckId::ALL {
+        let text = page(check);
+        for line in [
+            format!("# {}", check.id()),
+            format!("| item | {} |", check.item()),
+            format!("| category | {} |", check.category().as_str()),
+            format!("| severity | {} |", check.severity().as_str()),
+            format!("| `FaultFound` reason | {} |", check.condition_reason()),
+            check.page_reason().to_owned(),
+        ] {
+            assert!(text.lines().any(|l| l == line), "the page of {} lacks: {line}", check.id());
+        }
+    }
+}
+
+#[test]
+fn the_world_on_the_page_of_a_check_fails_that_check_alone() {
+    for check in CheckId::ALL {
+        let text = page(check);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("world.yaml"), world(&text)).unwrap();
+        let list: Value = serde_json::from_str(&elb_doctor(dir.path(), "diagnose -f world.yaml -o json")).unwrap();
+        let checks = &list["items"][0]["status"]["diagnosis"]["checks"];
+        let failed: Vec<&str> = checks
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|failed| failed["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(failed, [check.id()]);
+    }
+}
+
+#[test]
+fn the_readme_lists_the_checks_in_order() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let mut rest = readme.as_str();
+    for (number, check) in (1..).zip(CheckId::ALL) {
+        let (id, category) = (check.id(), check.category().as_str());
+        let (item, severity) = (check.item(), check.severity().as_str());
+        let row = format!("| {number} | [`{id}`](docs/checks/{id}.md) | {category} | {item} | {severity} |\n");
+        let at = rest
+            .find(&row)
+            .unwrap_or_else(|| panic!("missing or out of order in README.md:\n{row}"));
+        rest = &rest[at + row.len()..];
+    }
+}
+
+#[test]
+fn what_is_shown_of_the_program_is_what_it_prints() {
+    let update = std::env::var_os("UPDATE_DOCS").is_some();
+    let mut shown = 0;
+    for path in markdown(&repository()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let place = if path.parent().is_some_and(|p| p.ends_with("checks")) {
+            std::fs::write(dir.path().join("world.yaml"), world(&text)).unwrap();
+            dir.path().to_owned()
+        } else {
+            repository()
+        };
+        let (renewed, count) = renew(&text, &place);
+        shown += count;
+        if update {
+            std::fs::write(&path, renewed).unwrap();
+        } else {
+            let path = path.strip_prefix(repository()).unwrap().display();
+            assert!(renewed == text, "{path} shows another output than this; run `make docs`:\n{renewed}");
+        }
+    }
+    assert!(shown > CheckId::ALL.len());
+}
+
+/// The text with the output of each shown command as it is now, and how many there are.
+fn renew(text: &str, place: &Path) -> (String, usize) {
+    let (mut renewed, mut shown) = (String::new(), 0);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        renewed.push_str(line);
+        renewed.push('\n');
+        if line != "```console" {
+            continue;
+        }
+        let block: Vec<&str> = lines.by_ref().take_while(|l| *l != "```").collect();
+        if block[0].starts_with(PROMPT) {
+            for command in block.iter().filter(|l| l.starts_with(PROMPT)) {
+                let output = elb_doctor(place, &command[PROMPT.len()..]);
+                renewed.push_str(command);
+                renewed.push('\n');
+                renewed.push_str(&output);
+                shown += 1;
+            }
+        } else {
+            block.iter().for_each(|l| renewed.extend([l, "\n"]));
+        }
+        renewed.push_str("```\n");
+    }
+    (renewed, shown)
+}
+
+/// Runs the program as a reader would, output into a file.
+fn elb_doctor(place: &Path, arguments: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_elb-doctor"))
+        .args(arguments.split_whitespace())
+        .current_dir(place)
+        .env_remove("COLUMNS")
+        .output()
+        .unwrap();
+    assert!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "{arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The first yaml block of a page.
+fn world(text: &str) -> &str {
+    let (_, rest) = text.split_once("```yaml\n").expect("a yaml block");
+    rest.split_once("```\n").expect("its end").0
+}
+
+fn page(check: CheckId) -> String {
+    let path = repository().join(format!("docs/checks/{}.md", check.id()));
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// README.md and what is in docs/.
+fn markdown(top: &Path) -> Vec<PathBuf> {
+    let mut files = vec![top.join("README.md")];
+    for dir in ["docs", "docs/checks"] {
+        files.extend(
+            std::fs::read_dir(top.join(dir))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|e| e == "md")),
+        );
+    }
+    files.sort();
+    files
+}
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
