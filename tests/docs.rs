@@ -39,7 +39,11 @@ fn every_check_has_a_page_that_says_what_the_code_says() {
             format!("| `FaultFound` reason | {} |", check.condition_reason()),
             check.page_reason().to_owned(),
         ] {
-            assert!(text.lines().any(|l| l == line), "the page of {} lacks: {line}", check.id());
+            assert!(
+                text.lines().any(|l| l == line),
+                "the page of {} lacks: {line}",
+                check.id()
+            );
         }
     }
 }
@@ -78,6 +82,28 @@ fn the_readme_lists_the_checks_in_order() {
 }
 
 #[test]
+fn every_metric_is_in_the_table_of_operations() {
+    let source = std::fs::read_to_string(repository().join("src/telemetry/metrics.rs")).unwrap();
+    let page = std::fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let rows: Vec<&str> = page
+        .lines()
+        .skip_while(|line| *line != "## Metrics")
+        .take_while(|line| *line != "## Alerts")
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let registered: Vec<&str> = source.split("registry.register(").skip(1).collect();
+    assert_eq!(rows.len(), registered.len());
+    for (row, call) in rows.iter().zip(registered) {
+        let mut literals = call.split('"').skip(1).step_by(2);
+        let (name, help) = (literals.next().unwrap(), literals.next().unwrap());
+        assert!(
+            row.starts_with(&format!("| `{name}")) && row.ends_with(&format!("| {help} |")),
+            "{name} is not documented in its place, but: {row}"
+        );
+    }
+}
+
+#[test]
 fn what_is_shown_of_the_program_is_what_it_prints() {
     let update = std::env::var_os("UPDATE_DOCS").is_some();
     let mut shown = 0;
@@ -96,7 +122,10 @@ fn what_is_shown_of_the_program_is_what_it_prints() {
             std::fs::write(&path, renewed).unwrap();
         } else {
             let path = path.strip_prefix(repository()).unwrap().display();
-            assert!(renewed == text, "{path} shows another output than this; run `make docs`:\n{renewed}");
+            assert!(
+                renewed == text,
+                "{path} shows another output than this; run `make docs`:\n{renewed}"
+            );
         }
     }
     assert!(shown > CheckId::ALL.len());
