@@ -1,0 +1,542 @@
+//! `elb-doctor diagnose` and its input, through the built program: whatever a file holds, the answer is one clear line for
+//! each problem, the right exit status, and the rest diagnosed all the same.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What the program printed and how it ended.
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}", self.out))
+    }
+
+    /// Exactly these problems, each with these parts, and status 2.
+    #[track_caller]
+    fn complains(&self, problems: &[&[&str]]) {
+        let lines: Vec<&str> = self.err.lines().collect();
+        assert_eq!(lines.len(), problems.len(), "{}", self.err);
+        for (line, parts) in lines.iter().zip(problems) {
+            for part in *parts {
+                assert!(line.contains(part), "{line:?} lacks {part:?}");
+            }
+        }
+        assert_eq!(self.code, 2, "{}", self.err);
+    }
+}
+
+fn diagnose_with(args: &[&str], stdin: &[u8]) -> Answer {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_elb-doctor"))
+        .arg("diagnose")
+        .args(args)
+        .env_remove("COLUMNS")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that has seen enough closes its end.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(!err.contains("panicked"), "{err}");
+    Answer {
+        code: output.status.code().expect("no signal"),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err,
+    }
+}
+
+fn diagnose(text: impl AsRef<[u8]>) -> Answer {
+    diagnose_with(&["-f", "-"], text.as_ref())
+}
+
+fn file(dir: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = dir.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A backend server that a probe reaches, and all that it refers to.
+const HEALTHY_WORLD: &str = "\
+apiVersion: elb-doctor.dev/v1alpha1
+kind: Subnet
+metadata: {name: front}
+spec: {cidrs: [192.168.0.0/24]}
+---
+apiVersion: elb-doctor.dev/v1alpha1
+kind: Subnet
+metadata: {name: back}
+spec: {cidrs: [192.168.1.0/24]}
+---
+apiVersion: elb-doctor.dev/v1alpha1
+kind: LoadBalancer
+metadata: {name: lb}
+spec:
+  type: Dedicated
+  backendSubnetRefs: [{name: front}]
+  listeners: [{name: in, protocol: TCP, port: 80, backendServerGroups: [pool]}]
+  backendServerGroups: [{name: pool, protocol: TCP, healthCheck: {protocol: TCP}}]
+---
+apiVersion: elb-doctor.dev/v1alpha1
+kind: SecurityGroup
+metadata: {name: open}
+spec:
+  rules:
+  - {name: in, direction: Ingress}
+  - {name: out, direction: Egress}
+---
+apiVersion: elb-doctor.dev/v1alpha1
+kind: BackendServer
+metadata: {name: member}
+spec:
+  loadBalancerRef: {name: lb}
+  backendServerGroup: pool
+  address: 192.168.1.10
+  port: 80
+  subnetRef: {name: back}
+  securityGroupRefs: [{name: open}]
+status: {health: {state: Unhealthy, reason: ConnectTimeout}}
+";
+
+fn faulty_world() -> String {
+    HEALTHY_WORLD.replace(
+        "{name: in, direction: Ingress}",
+        "{name: in, direction: Ingress, remote: {cidr: 10.0.0.0/8}}",
+    )
+}
+
+fn diagnosed(item: &Value) -> (String, String) {
+    let conditions = item["status"]["conditions"].as_array().unwrap();
+    let condition = conditions.iter().find(|c| c["type"] == "Diagnosed").unwrap();
+    let text = |field: &str| condition[field].as_str().unwrap().to_owned();
+    (text("reason"), text("message"))
+}
+
+#[test]
+fn the_exit_status_says_how_it_went() {
+    let well = diagnose(HEALTHY_WORLD);
+    assert_eq!((well.code, well.err.as_str()), (0, ""), "{}", well.out);
+    let faulty = diagnose(faulty_world());
+    assert_eq!((faulty.code, faulty.err.as_str()), (1, ""), "{}", faulty.out);
+    let invalid = diagnose(faulty_world() + "---\nkind: Nonsense\napiVersion: v1\n");
+    assert_eq!(invalid.code, 2);
+    assert!(
+        invalid.out.contains("1 of 17 items failed"),
+        "the rest is diagnosed: {}",
+        invalid.out
+    );
+    // What admission cannot judge and the diagnosis refuses counts as invalid too.
+    let host_bits = diagnose(HEALTHY_WORLD.replace("192.168.0.0/24", "192.168.0.1/24"));
+    assert_eq!(host_bits.code, 2);
+    assert!(host_bits.err.contains("InvalidSpec"), "{}", host_bits.err);
+    // No arguments at all: clap's own status for wrong usage.
+    assert_eq!(diagnose_with(&[], b"").code, 2);
+}
+
+#[test]
+fn a_refusal_is_a_warning_and_with_strict_an_error() {
+    let world = HEALTHY_WORLD.replace("securityGroupRefs: [{name: open}]", "securityGroupRefs: [{name: gone}]");
+    let lenient = diagnose(&world);
+    assert_eq!(lenient.code, 0);
+    assert!(
+        lenient
+            .err
+            .starts_with("warning: BackendServer default/member not diagnosed: ReferenceNotFound"),
+        "{}",
+        lenient.err
+    );
+    assert_eq!(diagnose_with(&["-f", "-", "--strict"], world.as_bytes()).code, 2);
+}
+
+#[test]
+fn a_backend_that_is_not_unhealthy_is_no_problem_even_with_strict() {
+    let world = HEALTHY_WORLD.replace("state: Unhealthy, reason: ConnectTimeout", "state: Healthy");
+    let answer = diagnose_with(&["-f", "-", "--strict"], world.as_bytes());
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+}
+
+#[test]
+fn all_takes_every_backend_for_unhealthy() {
+    let world = faulty_world().replace("status: {health: {state: Unhealthy, reason: ConnectTimeout}}\n", "");
+    assert_eq!(diagnose(&world).code, 0);
+    let answer = diagnose_with(&["-f", "-", "--all", "-o", "json"], world.as_bytes());
+    assert_eq!(answer.code, 1);
+    assert_eq!(diagnosed(&answer.json()["items"][0]).0, "FaultsFound");
+}
+
+#[test]
+fn json_is_a_list_of_the_backends_with_the_status_filled_in_and_health_kept() {
+    let world = faulty_world()
+        + "---\n"
+        + HEALTHY_WORLD
+            .rsplit("---\n")
+            .next()
+            .unwrap()
+            .replace("name: member", "name: a-member")
+            .as_str();
+    let list = diagnose_with(&["-f", "-", "-o", "json"], world.as_bytes()).json();
+    assert_eq!((&list["apiVersion"], &list["kind"]), (&"v1".into(), &"List".into()));
+    let names: Vec<&str> = list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["metadata"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["a-member", "member"], "sorted, whatever the order of the input");
+    for item in list["items"].as_array().unwrap() {
+        assert_eq!(item["apiVersion"], "elb-doctor.dev/v1alpha1");
+        assert_eq!(item["status"]["health"]["reason"], "ConnectTimeout");
+        assert_eq!(item["status"]["conditions"].as_array().unwrap().len(), 4);
+        assert_eq!(
+            item["status"]["diagnosis"]["checks"][0]["id"],
+            "security_group_check_hc_source_ip_ingress"
+        );
+    }
+}
+
+#[test]
+fn what_is_printed_can_be_read_again() {
+    for format in ["json", "yaml"] {
+        let first = diagnose_with(&["-f", "-", "-o", format], faulty_world().as_bytes());
+        let others = HEALTHY_WORLD
+            .rsplit_once("---\n")
+            .unwrap()
+            .0
+            .replace("direction: Ingress}", "direction: Ingress, remote: {cidr: 10.0.0.0/8}}");
+        let dir = TempDir::new().unwrap();
+        let printed = file(&dir, &format!("printed.{format}"), &first.out);
+        let again = diagnose_with(&["-f", &printed, "-f", "-", "-o", format], others.as_bytes());
+        assert_eq!((again.code, again.err.as_str()), (1, ""), "{format}");
+    }
+}
+
+#[test]
+fn an_invalid_object_is_not_taken_for_a_missing_one() {
+    // Readable but refused, not readable at all, of another version, and there twice.
+    let base = HEALTHY_WORLD.replace(
+        "name: in, direction: Ingress",
+        "name: in, direction: Ingress, priority: 0",
+    );
+    let unreadable = HEALTHY_WORLD.replace("name: in, direction: Ingress", "name: in, direction: Sideways");
+    let version = HEALTHY_WORLD.replace(
+        "apiVersion: elb-doctor.dev/v1alpha1\nkind: SecurityGroup",
+        "apiVersion: elb-doctor.dev/v1\nkind: SecurityGroup",
+    );
+    let twice = format!(
+        "{HEALTHY_WORLD}---\napiVersion: elb-doctor.dev/v1alpha1\nkind: SecurityGroup\nmetadata: {{name: open}}\nspec: {{}}\n"
+    );
+    for world in [base, unreadable, version, twice] {
+        let answer = diagnose_with(&["-f", "-", "-o", "json"], world.as_bytes());
+        assert_eq!(answer.code, 2, "{}", answer.err);
+        let (reason, message) = diagnosed(&answer.json()["items"][0]);
+        assert_eq!(reason, "InvalidSpec", "{message}");
+        assert!(
+            message.contains("SecurityGroup") && message.contains("open"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn an_invalid_backend_is_still_in_the_answer() {
+    let world = HEALTHY_WORLD.replace("  port: 80\n", "  port: 80\n  colour: red\n");
+    let answer = diagnose_with(&["-f", "-", "-o", "json"], world.as_bytes());
+    assert_eq!(answer.code, 2);
+    let (reason, message) = diagnosed(&answer.json()["items"][0]);
+    assert_eq!(reason, "InvalidSpec");
+    assert!(message.contains("spec.colour"), "{message}");
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_line_and_the_likely_one() {
+    diagnose(
+        HEALTHY_WORLD
+            .replace(
+                "  subnetRef: {name: back}",
+                "  subnetRef: {name: back}\n  securityGroupsRefs: []",
+            )
+            .replace("  securityGroupRefs: [{name: open}]\n", ""),
+    )
+    .err
+    .lines()
+    .find(|l| {
+        l.contains("<stdin>:")
+            && l.contains("unknown field \"securityGroupsRefs\"; did you mean \"securityGroupRefs\"?")
+    })
+    .expect("the hint");
+}
+
+#[test]
+fn an_unknown_kind_is_named_with_its_line_and_the_likely_one() {
+    diagnose("# first\napiVersion: elb-doctor.dev/v1alpha1\nkind: LoadBalancr\n")
+        .complains(&[&["<stdin>:3: unknown kind LoadBalancr: did you mean LoadBalancer?"]]);
+    diagnose("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n").complains(&[&[
+        "<stdin>:2: unknown kind v1 Namespace: elb-doctor reads",
+        "BackendServer",
+    ]]);
+}
+
+#[test]
+fn a_wrong_api_version_is_named_with_the_right_one() {
+    diagnose("apiVersion: elb-doctor.dev/v1\nkind: Subnet\nmetadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\n")
+        .complains(&[&[
+            "<stdin>:1: Subnet default/a: apiVersion",
+            "must be elb-doctor.dev/v1alpha1",
+        ]]);
+    diagnose("kind: Subnet\nmetadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\n")
+        .complains(&[&["<stdin>:1", "apiVersion: Required value"]]);
+    diagnose("metadata: {name: a}\n").complains(&[&["<stdin>:1: has no kind"]]);
+}
+
+#[test]
+fn two_objects_of_one_name_are_named_with_both_places() {
+    let subnet =
+        "apiVersion: elb-doctor.dev/v1alpha1\nkind: Subnet\nmetadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\n";
+    diagnose(format!("{subnet}---\n{subnet}"))
+        .complains(&[&["<stdin>:6: Subnet default/a: is there twice: also at <stdin>:1"]]);
+    // The same name in another namespace, or of another kind, is another object.
+    let other = subnet.replace("{name: a}", "{name: a, namespace: b}");
+    let group = "apiVersion: elb-doctor.dev/v1alpha1\nkind: AddressGroup\nmetadata: {name: a}\nspec: {}\n";
+    assert_eq!(diagnose(format!("{subnet}---\n{other}---\n{group}")).code, 0);
+}
+
+#[test]
+fn lists_are_read_however_deep_and_lines_stay_right() {
+    let answer = diagnose(
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - apiVersion: elb-doctor.dev/v1alpha1\n    kind: Subnet\n    metadata: {name: a}\n    spec: {cidrs: []}\n",
+    );
+    answer.complains(&[&["<stdin>:10: Subnet default/a: spec.cidrs"]]);
+    diagnose("apiVersion: v1\nkind: List\nitems: 5\n").complains(&[&["<stdin>:3: items of a List must be"]]);
+    assert_eq!(
+        diagnose("apiVersion: elb-doctor.dev/v1alpha1\nkind: SubnetList\nitems: []\n").code,
+        0
+    );
+}
+
+#[test]
+fn a_broken_document_leaves_the_others_alone() {
+    let answer = diagnose(format!("a: [1, 2\n---\n{}", faulty_world()));
+    assert_eq!(answer.code, 2);
+    assert!(
+        answer.err.starts_with("error: <stdin>:1: cannot be read as YAML")
+            || answer.err.starts_with("error: <stdin>:2: cannot be read as YAML"),
+        "{}",
+        answer.err
+    );
+    assert!(answer.out.contains("1 of 17 items failed"));
+}
+
+#[test]
+fn line_ends_and_byte_order_marks_of_other_systems_change_nothing() {
+    let windows = format!("\u{feff}{}", faulty_world().replace('\n', "\r\n"));
+    let answer = diagnose(windows);
+    assert_eq!((answer.code, answer.err.as_str()), (1, ""));
+    let utf16: Vec<u8> = [0xFF, 0xFE, b'a', 0].to_vec();
+    diagnose(utf16).complains(&[&["is UTF-16 text: save it as UTF-8"]]);
+}
+
+#[test]
+fn json_is_read_with_tabs_and_one_value_after_another() {
+    let text = "{\n\t\"apiVersion\": \"elb-doctor.dev/v1alpha1\",\n\t\"kind\": \"Subnet\",\n\t\"metadata\": {\"name\": \"a\"},\n\t\"spec\": {\"cidrs\": [\"10.0.0.0/8\"]}\n}\n";
+    let second = text.replace("\"a\"", "\"b\"").replace("10.0.0.0/8", "x");
+    diagnose(format!("{text}{second}")).complains(&[&["<stdin>:11: Subnet default/b: spec.cidrs[0]"]]);
+    let dir = TempDir::new().unwrap();
+    let broken = file(&dir, "broken.json", "{\n \"kind\": \"Subnet\",,\n}\n");
+    diagnose_with(&["-f", &broken], b"").complains(&[&["broken.json:2: cannot be read as JSON"]]);
+}
+
+#[test]
+fn garbage_is_one_clear_line() {
+    diagnose("").complains(&[&["<stdin>: holds no object"]]);
+    diagnose("# nothing\n---\n# here\n").complains(&[&["<stdin>: holds no object"]]);
+    diagnose(b"a\n\0b").complains(&[&["<stdin>:2: is binary"]]);
+    diagnose(b"a: b\nc: \xe9\n").complains(&[&["<stdin>:2: is not UTF-8 text"]]);
+    diagnose("just words\n").complains(&[&["<stdin>:1: must be an object", "not string"]]);
+    diagnose("[1, 2]").complains(&[&["<stdin>:1: must be an object", "not array"]]);
+    diagnose("kind: A\nkind: B\n").complains(&[&["<stdin>:2", "duplicate mapping key"]]);
+}
+
+#[test]
+fn files_that_are_not_there_or_hold_nothing_are_one_clear_line_each() {
+    let dir = TempDir::new().unwrap();
+    let missing = dir.path().join("missing.yaml");
+    let answer = diagnose_with(
+        &["-f", missing.to_str().unwrap(), "-f", dir.path().to_str().unwrap()],
+        b"",
+    );
+    answer.complains(&[
+        &["missing.yaml: cannot be read"],
+        &["the directory holds no .yaml, .yml or .json file"],
+    ]);
+}
+
+#[test]
+fn a_directory_stands_for_its_manifests_and_not_for_what_lies_deeper() {
+    let dir = TempDir::new().unwrap();
+    file(&dir, "a.yaml", faulty_world());
+    file(&dir, "notes.txt", "not a manifest");
+    fs::create_dir(dir.path().join("deeper")).unwrap();
+    fs::write(dir.path().join("deeper/b.yaml"), "garbage").unwrap();
+    let answer = diagnose_with(&["-f", dir.path().to_str().unwrap()], b"");
+    assert_eq!((answer.code, answer.err.as_str()), (1, ""));
+}
+
+#[test]
+fn nesting_and_aliases_are_bounded() {
+    diagnose("[".repeat(100_000)).complains(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
+    diagnose("- ".repeat(50_000)).complains(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
+    let brackets = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    diagnose(brackets).complains(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
+    diagnose("a: &a [*a]\n").complains(&[&["has an alias inside the value that it stands for"]]);
+    let mut laughs = String::from("a: &a [x,x,x,x,x,x,x,x,x,x]\n");
+    for (from, to) in ('a'..'j').zip('b'..='j') {
+        laughs += &format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(","));
+    }
+    diagnose(laughs).complains(&[&["has aliases that stand for too much"]]);
+    let text = format!(
+        "a: &a \"{}\"\nb: [{}]\n",
+        "x".repeat(1_000_000),
+        vec!["*a"; 5_000].join(",")
+    );
+    diagnose(text).complains(&[&["is too large for one document"]]);
+}
+
+#[test]
+fn an_alias_stands_for_what_it_names() {
+    let world = faulty_world().replace(
+        "metadata: {name: front}\nspec: {cidrs: [192.168.0.0/24]}",
+        "metadata: {name: &n front}\nspec: {cidrs: [192.168.0.0/24]}",
+    );
+    assert_eq!(diagnose(world).code, 1);
+}
+
+#[test]
+fn fifty_megabytes_are_refused_in_one_line_without_being_read() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("large.yaml");
+    let subnet =
+        "apiVersion: elb-doctor.dev/v1alpha1\nkind: Subnet\nmetadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\n---\n";
+    fs::write(&path, subnet.repeat(50 * 1024 * 1024 / subnet.len() + 1)).unwrap();
+    file(&dir, "small.yaml", faulty_world());
+    let answer = diagnose_with(&["-f", dir.path().to_str().unwrap()], b"");
+    answer.complains(&[&["large.yaml: the input is larger than 32 MiB", "--max-input-mib"]]);
+    assert!(
+        answer.out.contains("1 of 17 items failed"),
+        "the other file is diagnosed"
+    );
+    // A pipe has no size: it is cut off.
+    diagnose_with(&["-f", "-", "--max-input-mib", "1"], &vec![b'a'; 2 << 20]).complains(&[&["larger than 1 MiB"]]);
+    if Path::new("/dev/zero").exists() {
+        diagnose_with(&["-f", "/dev/zero", "--max-input-mib", "1"], b"").complains(&[&["larger than 1 MiB"]]);
+    }
+}
+
+#[test]
+fn no_end_of_problems_comes_to_an_end() {
+    let answer = diagnose("a: b\n---\n".repeat(20_000));
+    assert_eq!(answer.code, 2);
+    assert_eq!(answer.err.lines().count(), 101);
+    assert!(answer.err.lines().last().unwrap().contains("more"), "{}", answer.err);
+}
+
+#[test]
+fn nothing_in_a_file_steers_the_terminal() {
+    let escape = "\"\\e[31mred\\e[0m\"";
+    let world = faulty_world()
+        .replace("{name: in, direction", &format!("{{name: {escape}, direction"))
+        .replace("metadata: {name: back}", &format!("metadata: {{name: {escape}}}"))
+        + &format!("---\napiVersion: v1\nkind: {escape}\n");
+    for format in ["table", "json", "yaml"] {
+        let answer = diagnose_with(&["-f", "-", "-o", format], world.as_bytes());
+        assert!(
+            !answer.err.contains('\u{1b}') && !answer.out.contains('\u{1b}'),
+            "{}{}",
+            answer.err,
+            answer.out
+        );
+    }
+}
+
+#[test]
+fn colour_is_for_terminals_unless_asked_for() {
+    assert!(!diagnose(faulty_world()).out.contains('\u{1b}'));
+    assert!(
+        diagnose_with(&["-f", "-", "--color", "always"], faulty_world().as_bytes())
+            .out
+            .contains('\u{1b}')
+    );
+}
+
+#[test]
+fn a_table_fits_its_width_but_for_commands_to_copy() {
+    for width in [80, 120] {
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg("printf '%s' \"$WORLD\" | \"$0\" diagnose -f -")
+            .arg(env!("CARGO_BIN_EXE_elb-doctor"))
+            .env("WORLD", faulty_world())
+            .env("COLUMNS", width.to_string())
+            .output()
+            .unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            out.contains("kubectl patch securitygroup open -n default --type=json -p '["),
+            "{out}"
+        );
+        for line in out.lines().filter(|l| !l.contains("kubectl patch")) {
+            assert!(line.chars().count() <= width, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg("printf '%s' \"$WORLD\" | \"$0\" diagnose -f - -o json | :")
+        .arg(env!("CARGO_BIN_EXE_elb-doctor"))
+        .env("WORLD", faulty_world())
+        .output()
+        .unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn requests_are_judged_and_need_nothing_beside_them() {
+    let request = "apiVersion: elb-doctor.dev/v1alpha1\nkind: TroubleshootRequest\nmetadata: {name: now}\nspec: {loadBalancerRef: {name: lb}}\n";
+    assert_eq!(diagnose(request).code, 0);
+    diagnose(request.replace("spec: {", "spec: {subject: Everything, ")).complains(&[&[
+        "<stdin>:4",
+        "spec.subject: Unsupported value",
+        "\"All\"",
+    ]]);
+}
+
+#[test]
+fn standard_input_and_files_are_read_once() {
+    let dir = TempDir::new().unwrap();
+    let path = file(&dir, "a.yaml", HEALTHY_WORLD);
+    diagnose_with(&["-f", "-", "-f", "-"], HEALTHY_WORLD.as_bytes())
+        .complains(&[&["standard input can be read only once"]]);
+    diagnose_with(&["-f", &path, "-f", &path], b"").complains(&[&["a.yaml: is named twice"]]);
+}
