@@ -57,7 +57,7 @@ lint: toolchain ## Formatting, clippy and shellcheck, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	@tests/packages shellcheck
-	shellcheck $(scripts)
+	shellcheck --external-sources --source-path=SCRIPTDIR $(scripts)
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -151,7 +151,9 @@ fn renew(text: &str, place: &Path) -> (String, usize) {
                 shown += 1;
             }
         } else {
-            block.iter().for_each(|l| renewed.extend([l, "\n"]));
+            for l in block {
+                renewed.extend([l, "\n"]);
+            }
         }
         renewed.push_str("```\n");
     }
