@@ -30,7 +30,9 @@ impl Admission {
             let kind = crd.pointer("/spec/names/kind").and_then(Json::as_str);
             let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema");
             if let (Some(kind), Some(schema)) = (kind, schema) {
-                schemas.insert(kind.to_owned(), with_type_meta(schema.clone()));
+                let mut schema = with_type_meta(schema.clone());
+                schema::take_forms(&mut schema);
+                schemas.insert(kind.to_owned(), schema);
             }
         }
         Ok(Self {

@@ -174,14 +174,14 @@ impl<'a> Walk<'a> {
     }
 
     fn list(&mut self, schema: &Json, node: &Node, items: &[Node], path: &str) -> Json {
-        if let Some(max) = number(schema, "maxItems").filter(|max| items.len() as f64 > *max) {
+        if let Some(max) = count(schema, "maxItems").filter(|max| items.len() > *max) {
             self.find(
                 node.line,
                 path,
                 format!("Too many: {}: must have at most {max} items", items.len()),
             );
         }
-        if let Some(min) = number(schema, "minItems").filter(|min| (items.len() as f64) < *min) {
+        if let Some(min) = count(schema, "minItems").filter(|min| items.len() < *min) {
             self.refuse(node, path, &format!("{path} in body should have at least {min} items"));
         }
         let each = schema.get("items").unwrap_or(&Json::Null);
@@ -210,8 +210,8 @@ impl<'a> Walk<'a> {
     }
 
     fn string(&mut self, schema: &Json, node: &Node, text: &str, path: &str) {
-        let length = text.chars().count() as f64;
-        if let Some(max) = number(schema, "maxLength").filter(|max| length > *max) {
+        let length = text.chars().count();
+        if let Some(max) = count(schema, "maxLength").filter(|max| length > *max) {
             self.find(
                 node.line,
                 path,
@@ -219,7 +219,7 @@ impl<'a> Walk<'a> {
             );
             return;
         }
-        if let Some(min) = number(schema, "minLength").filter(|min| length < *min) {
+        if let Some(min) = count(schema, "minLength").filter(|min| length < *min) {
             self.refuse(
                 node,
                 path,
@@ -230,6 +230,12 @@ impl<'a> Walk<'a> {
             && !self.patterns.matches(pattern, text)
         {
             self.refuse(node, path, &format!("{path} in body should match '{pattern}'"));
+        }
+        for form in schema.get(FORMS).and_then(Json::as_array).into_iter().flatten() {
+            let part = |field| form.get(field).and_then(Json::as_str).unwrap_or_default();
+            if !self.patterns.matches(part("pattern"), text) {
+                self.refuse(node, path, part("message"));
+            }
         }
         if schema.get("format").and_then(Json::as_str) == Some("date-time") && text.parse::<jiff::Timestamp>().is_err()
         {
@@ -257,6 +263,48 @@ impl<'a> Walk<'a> {
                 &format!("{path} in body should be less than or equal to {max}"),
             );
         }
+    }
+}
+
+/// Where [`take_forms`] puts what it takes.
+const FORMS: &str = "x-forms";
+
+/// Takes the rules that only ask whether a string has a form, `self.matches('…')`, from the CEL engine, which compiles the
+/// pattern anew for each string, and gives them to the walk, which compiles it once. They are half of all rules and stand on
+/// every rule of a security group: a group of 1,000 rules is judged several times faster.
+pub fn take_forms(schema: &mut Json) {
+    const VALIDATIONS: &str = "x-kubernetes-validations";
+    match schema {
+        Json::Object(map) => {
+            let (mut forms, mut others) = (Vec::new(), Vec::new());
+            for validation in map
+                .remove(VALIDATIONS)
+                .as_ref()
+                .and_then(Json::as_array)
+                .into_iter()
+                .flatten()
+            {
+                let pattern = validation
+                    .get("rule")
+                    .and_then(Json::as_str)
+                    .and_then(|rule| rule.strip_prefix("self.matches('")?.strip_suffix("')"))
+                    // What CEL would read otherwise than it is written stays with CEL.
+                    .filter(|pattern| !pattern.contains(['\'', '\\']));
+                match pattern {
+                    Some(pattern) => forms.push(json!({"pattern": pattern, "message": validation.get("message")})),
+                    None => others.push(validation.clone()),
+                }
+            }
+            if !others.is_empty() {
+                map.insert(VALIDATIONS.into(), others.into());
+            }
+            map.values_mut().for_each(take_forms);
+            if !forms.is_empty() {
+                map.insert(FORMS.into(), forms.into());
+            }
+        }
+        Json::Array(list) => list.iter_mut().for_each(take_forms),
+        _ => {}
     }
 }
 
@@ -292,6 +340,10 @@ fn strings<'s>(schema: &'s Json, keyword: &str) -> impl Iterator<Item = &'s str>
         .into_iter()
         .flatten()
         .filter_map(Json::as_str)
+}
+
+fn count(schema: &Json, keyword: &str) -> Option<usize> {
+    schema.get(keyword)?.as_u64().and_then(|n| n.try_into().ok())
 }
 
 fn number(schema: &Json, keyword: &str) -> Option<f64> {

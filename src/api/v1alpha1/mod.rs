@@ -1,4 +1,8 @@
 //! API group `elb-doctor.dev/v1alpha1`: seven namespaced kinds, one file each.
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "KubeSchema repeats the attributes of a field in what it generates"
+)]
 
 mod address_group;
 mod backend_server;
