@@ -1,7 +1,7 @@
 //! Random worlds, judged by the product and by the independent reading of the domain in `tests/oracle`: outcome, displayed
 //! health, failed items, all evidence and every offered fix must agree.
 //!
-//! `ELB_DOCTOR_WORLDS` says how many worlds (400), `ELB_DOCTOR_SEED` where to begin (0). A world that disagrees is made
+//! `ELB_DOCTOR_WORLDS` says how many worlds (1000), `ELB_DOCTOR_SEED` where to begin (0). A world that disagrees is made
 //! smaller and printed; once the bug is fixed it belongs into `tests/regressions` under a name that says what it guards.
 #![allow(
     clippy::unwrap_used,
@@ -95,8 +95,8 @@ fn smaller(world: &[Value], told: &str) -> Vec<Value> {
 
 #[test]
 fn product_and_oracle_agree_on_random_worlds() {
-    let (worlds, first) = (number("ELB_DOCTOR_WORLDS", 400), number("ELB_DOCTOR_SEED", 0));
-    let show = number("ELB_DOCTOR_SHOW", 3) as usize;
+    let (worlds, first) = (number("ELB_DOCTOR_WORLDS", 1000), number("ELB_DOCTOR_SEED", 0));
+    let show = usize::try_from(number("ELB_DOCTOR_SHOW", 3)).unwrap();
     let mut all = Tally::default();
     let mut wrong: Vec<(u64, String)> = Vec::new();
     for seed in first..first + worlds {
@@ -217,4 +217,20 @@ fn once_broken_worlds_stay_right() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// For looking at one world: `ELB_DOCTOR_SEED` says which, `ELB_DOCTOR_SHOW=1` prints all of it.
+#[test]
+fn the_world_of_a_seed_can_be_shown() {
+    let world = generator::world(number("ELB_DOCTOR_SEED", 0));
+    if std::env::var_os("ELB_DOCTOR_SHOW").is_some() {
+        let said = product::world(&world);
+        println!("{}", serde_json::to_string_pretty(&world).unwrap());
+        for backend in product::backends(&world) {
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&product::status(&said, &backend)).unwrap()
+            );
+        }
+    }
 }

@@ -187,11 +187,14 @@ impl Generator {
             }
             self.add("LoadBalancer", &lb, spec);
         }
-        let groups: Vec<String> = (0..self.r.between(1, 3)).map(|i| format!("sg{i}")).collect();
-        for group in &groups {
-            let need = self.r.choose(&needs);
-            let spec = self.security_group(group, &need);
-            self.add("SecurityGroup", group, spec);
+        // One group for each backend server in mind, so that some pass, and perhaps one that fits nobody.
+        let mut groups: Vec<String> = Vec::new();
+        for i in 0..needs.len() + self.r.below(2) {
+            let group = format!("sg{i}");
+            let need = needs.get(i).cloned().unwrap_or_else(|| self.r.choose(&needs));
+            let spec = self.security_group(&group, &need);
+            self.add("SecurityGroup", &group, spec);
+            groups.push(group);
         }
         for subnet in ["app", "app-b"] {
             if self.r.chance(75) {
@@ -203,11 +206,14 @@ impl Generator {
         for (i, mut backend) in backends.into_iter().enumerate() {
             let mut free = groups.clone();
             let mut refs = Vec::new();
-            for _ in 0..self.r.choose(&[0, 1, 1, 1, 1, 2, 2, 3]) {
-                if !free.is_empty() {
-                    let at = self.r.below(free.len());
-                    refs.push(json!({ "name": free.remove(at) }));
-                }
+            let wanted = self.r.choose(&[0, 1, 1, 1, 1, 1, 2, 2, 2, 3]);
+            if wanted > 0 && self.r.chance(75) {
+                refs.push(json!({ "name": free.remove(i) }));
+            }
+            while refs.len() < wanted && !free.is_empty() {
+                let at = self.r.below(free.len());
+                let position = self.r.below(refs.len() + 1);
+                refs.insert(position, json!({ "name": free.remove(at) }));
             }
             if !refs.is_empty() || self.r.chance(50) {
                 backend["spec"]["securityGroupRefs"] = Value::Array(refs);
@@ -434,7 +440,21 @@ impl Generator {
 
     fn security_group(&mut self, own_name: &str, need: &Need) -> Value {
         let mut rules: Vec<Value> = Vec::new();
-        match self.r.below(10) {
+        match self.r.below(11) {
+            // Many rules at few priorities, so that ties, shadows and crowded priorities turn up.
+            10 => {
+                for _ in 0..self.r.between(6, 14) {
+                    let mut rule = self.group_rule("Ingress", need);
+                    if self.r.chance(40) {
+                        rule["direction"] = "Egress".into();
+                    }
+                    if self.r.chance(70) {
+                        rule["priority"] = json!(self.r.choose(&[1, 1, 1, 2, 2, 3]));
+                    }
+                    rule["action"] = self.r.pick(&["Allow", "Deny"]).into();
+                    rules.push(rule);
+                }
+            }
             // All that is needed is allowed, in more or less generous words; then some harm is done.
             0..7 => {
                 for direction in ["Ingress", "Egress"] {
@@ -446,7 +466,7 @@ impl Generator {
                 }
             }
             // Anything.
-            7..9 => {
+            7..=8 => {
                 for _ in 0..self.r.between(1, 6) {
                     let direction = self.r.pick(&["Ingress", "Egress"]);
                     let rule = self.group_rule(direction, need);
@@ -571,7 +591,7 @@ impl Generator {
     fn remote(&mut self, need: &Need, groups: bool) -> Value {
         match self.r.below(10) {
             0 | 1 => json!({ "addressGroupRef": { "name": self.r.choose(&self.address_groups.clone()) } }),
-            2 if groups => json!({ "securityGroupRef": { "name": self.r.pick(&["sg0", "sg1", "elsewhere"]) } }),
+            2 | 3 if groups => json!({ "securityGroupRef": { "name": self.r.pick(&["sg0", "sg1", "elsewhere"]) } }),
             _ => json!({ "cidr": self.cidr(need.v6, need) }),
         }
     }
@@ -712,7 +732,7 @@ impl Generator {
             2 | 3 => rule[address] = self.remote(need, false),
             4 if with_ports => rule["sourcePorts"] = self.r.pick(SOURCE_PORTS).into(),
             5 if with_ports => {
-                rule["destinationPorts"] = self.r.pick(if ingress { PORTS } else { SOURCE_PORTS }).into()
+                rule["destinationPorts"] = self.r.pick(if ingress { PORTS } else { SOURCE_PORTS }).into();
             }
             6 => {
                 rule["protocol"] = self.r.pick(PROTOCOLS).into();
@@ -771,11 +791,11 @@ impl Generator {
         match self.r.below(22) {
             // References that lead nowhere.
             0 => self.change("BackendServer", |_, spec| {
-                spec["loadBalancerRef"]["name"] = "nowhere".into()
+                spec["loadBalancerRef"]["name"] = "nowhere".into();
             }),
             1 => self.change("BackendServer", |_, spec| spec["backendServerGroup"] = "nowhere".into()),
             2 => self.change("BackendServer", |_, spec| {
-                spec["subnetRef"] = json!({ "name": "nowhere" })
+                spec["subnetRef"] = json!({ "name": "nowhere" });
             }),
             3 => self.change("BackendServer", |r, spec| {
                 let mut refs = spec["securityGroupRefs"].as_array().cloned().unwrap_or_default();
@@ -844,13 +864,14 @@ impl Generator {
                 }
             }),
             15 => self.change("BackendServer", |_, spec| {
-                spec["healthCheck"]["sources"] = json!(["192.168.0.22/24"])
+                spec["healthCheck"]["sources"] = json!(["192.168.0.22/24"]);
             }),
             // Two ACLs for one subnet.
             16 | 17 => {
                 let enabled = self.r.chance(50);
                 let spec = json!({ "enabled": enabled, "subnetRefs": [{ "name": "app-b" }, { "name": "app" }] });
-                self.add("NetworkACL", "acl-second", spec);
+                let name = format!("acl-{}", self.next_rule());
+                self.add("NetworkACL", &name, spec);
             }
             // No source of the family.
             18 | 19 => self.change("LoadBalancer", |r, spec| {
@@ -880,19 +901,21 @@ impl Generator {
 
     /// Changes one enabled rule of a security group.
     fn change_group_rule(&mut self, change: impl Fn(&mut Random, &mut Value)) {
-        self.change("SecurityGroup", |r, spec| change_rule(r, &mut spec["rules"], &change));
+        self.change("SecurityGroup", |r, spec| {
+            change_rule(r, spec.get_mut("rules"), &change);
+        });
     }
 
     fn change_acl_rule(&mut self, change: impl Fn(&mut Random, &mut Value)) {
         self.change("NetworkACL", |r, spec| {
             let field = r.pick(&["ingress", "egress"]);
-            change_rule(r, &mut spec[field], &change);
+            change_rule(r, spec.get_mut(field), &change);
         });
     }
 }
 
-fn change_rule(r: &mut Random, rules: &mut Value, change: &impl Fn(&mut Random, &mut Value)) {
-    if let Some(rules) = rules.as_array_mut().filter(|rules| !rules.is_empty()) {
+fn change_rule(r: &mut Random, rules: Option<&mut Value>, change: &impl Fn(&mut Random, &mut Value)) {
+    if let Some(rules) = rules.and_then(Value::as_array_mut).filter(|rules| !rules.is_empty()) {
         let at = r.below(rules.len());
         rules[at].as_object_mut().unwrap().remove("enabled");
         change(r, &mut rules[at]);

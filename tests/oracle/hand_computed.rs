@@ -167,6 +167,13 @@ fn values_are_read_as_the_domain_says() {
     assert_eq!(values::without(&[(0, 9)], &[(3, 4), (8, 20)]), [(0, 2), (5, 7)]);
     assert!(Share { part: 1, whole: 3 }.is_said_by("0.333333333333"));
     assert!(!Share { part: 1, whole: 3 }.is_said_by("0.333"));
+    let nearly = Share {
+        part: (1 << 100) - 1,
+        whole: 1 << 100,
+    };
+    assert!(nearly.worse(Share { part: 7, whole: 7 }).is_all());
+    assert_eq!(Share { part: 1, whole: 3 }.worse(Share { part: 2, whole: 5 }).whole, 5);
+    assert_eq!(Share { part: 0, whole: 3 }.worse(Share { part: 1, whole: 9 }).whole, 9);
     assert!(
         Share {
             part: (1 << 100) - 1,

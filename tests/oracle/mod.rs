@@ -15,6 +15,9 @@
 //! - [`product`]: the same questions put to the product, and the comparison
 #![allow(
     dead_code,
+    clippy::needless_pass_by_value,
+    clippy::single_match_else,
+    clippy::unused_self,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

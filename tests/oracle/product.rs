@@ -1,7 +1,10 @@
 //! The same questions put to the product, through the library path that the command line uses, and the comparison.
 
 use elb_doctor::{
-    api::v1alpha1::{BackendServerStatus, DiagnosisImpact, Direction, FailedCheck, ItemImpact, RuleAction, RuleKind},
+    api::v1alpha1::{
+        BackendServerStatus, DiagnosisImpact, Direction, FailedCheck, ItemImpact, NearestDimension, RuleAction,
+        RuleKind,
+    },
     diagnosis::backend_server_status,
     world::{Key, Object, Settings, World},
 };
@@ -250,33 +253,65 @@ fn compare_item(check: &FailedCheck, expected: &Failed, objects: Option<&Vec<Str
         RuleKind::SecurityGroup
     };
     same!("decided by kind", decision.kind, kind);
-    match &evidence.decided_by {
-        Some(rule) => {
-            same!(
-                "decided by object",
-                decision.name.as_deref(),
-                Some(rule.object.as_str())
-            );
-            same!("decided by rule", decision.rule.as_deref(), Some(rule.name.as_str()));
-            same!(
-                "decided by index",
-                decision.index,
-                Some(u32::try_from(rule.index).unwrap())
-            );
-            same!("decided by priority", decision.priority.map(u64::from), rule.priority);
-            same!("the oracle's decision denies", rule.allow, false);
-        }
-        None => {
-            same!("decided by rule", decision.rule, None::<String>);
-            same!("decided by index", decision.index, None::<u32>);
-            // With several groups no single one is to blame: any of them may be named.
-            let objects = objects.map_or(&[][..], Vec::as_slice);
-            let named = decision.name.as_ref();
-            let right = named.map_or(objects.len() != 1, |name| objects.contains(name));
-            same!("the implicit deny names its object", (right, named), (true, named));
-        }
+    if let Some(rule) = &evidence.decided_by {
+        same!(
+            "decided by object",
+            decision.name.as_deref(),
+            Some(rule.object.as_str())
+        );
+        same!("decided by rule", decision.rule.as_deref(), Some(rule.name.as_str()));
+        same!(
+            "decided by index",
+            decision.index,
+            Some(u32::try_from(rule.index).unwrap())
+        );
+        same!("decided by priority", decision.priority.map(u64::from), rule.priority);
+        same!("the oracle's decision denies", rule.allow, false);
+    } else {
+        same!("decided by rule", decision.rule, None::<String>);
+        same!("decided by index", decision.index, None::<u32>);
+        // With several groups no single one is to blame: any of them may be named.
+        let objects = objects.map_or(&[][..], Vec::as_slice);
+        let named = decision.name.as_ref();
+        let right = named.map_or(objects.len() != 1, |name| objects.contains(name));
+        same!("the implicit deny names its object", (right, named), (true, named));
     }
     same!("decided by action", decision.action, RuleAction::Deny);
+    compare_nearest(check, evidence)
+}
+
+/// "the allow rule that misses the witness on the fewest dimensions and which ones; ties go to the rule evaluated first".
+fn compare_nearest(check: &FailedCheck, evidence: &Evidence) -> Result<(), String> {
+    let said = check.nearest.as_ref().map(|near| {
+        let misses: Vec<NearestDimension> = near.misses.clone();
+        (near.name.as_str(), near.rule.as_str(), misses)
+    });
+    let expected = evidence.nearest.as_ref().map(|(rule, misses)| {
+        let misses = misses.iter().map(|d| match d {
+            Dimension::Protocol => NearestDimension::Protocol,
+            Dimension::Source => NearestDimension::Source,
+            Dimension::SourcePort => NearestDimension::SourcePort,
+            Dimension::Destination => NearestDimension::Destination,
+            Dimension::DestinationPort => NearestDimension::DestinationPort,
+            Dimension::Port => NearestDimension::Port,
+        });
+        (rule.object.as_str(), rule.name.as_str(), misses.collect())
+    });
+    if evidence.leg_has_ports {
+        same!("nearest", said, expected);
+    } else {
+        // Whether a packet without ports misses a port is a matter of words.
+        same!("nearest is there", said.is_some(), expected.is_some());
+    }
+    // A rule that misses nothing is shadowed by the deny that decided.
+    if let Some(near) = &check.nearest {
+        let shadow = evidence.decided_by.as_ref().filter(|_| near.misses.is_empty());
+        same!(
+            "nearest is shadowed by",
+            near.shadowed_by.as_deref(),
+            shadow.map(|rule| rule.name.as_str())
+        );
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Addresses, prefixes, ports and protocols as they stand in manifests. An error says that the value is wrong, which
 //! makes the diagnosis `InvalidSpec` (domain §9).
 
-use std::net::IpAddr;
+use std::{cmp::Ordering, net::IpAddr};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {
@@ -196,12 +196,25 @@ impl Share {
         self.part == 0
     }
 
-    /// The greater of the two.
+    /// The greater of the two, exactly: whole parts first, then what remains, upside down (Euclid), so that no product of
+    /// two large counts is needed.
     pub fn worse(self, other: Self) -> Self {
-        if self.number() >= other.number() { self } else { other }
+        fn less(a: (u128, u128), b: (u128, u128)) -> bool {
+            match ((a.0 / a.1).cmp(&(b.0 / b.1)), a.0 % a.1, b.0 % b.1) {
+                (Ordering::Equal, _, 0) => false,
+                (Ordering::Equal, 0, _) => true,
+                (Ordering::Equal, rest_a, rest_b) => less((b.1, rest_b), (a.1, rest_a)),
+                (order, _, _) => order == Ordering::Less,
+            }
+        }
+        if less((self.part, self.whole), (other.part, other.whole)) {
+            other
+        } else {
+            self
+        }
     }
 
-    /// Near enough for comparing shares of different wholes; "all" and "none" are judged on the exact counts.
+    /// Near enough for comparing with a decimal string; "all" and "none" are judged on the exact counts.
     #[allow(clippy::cast_precision_loss, reason = "12 digits are compared")]
     pub fn number(self) -> f64 {
         self.part as f64 / self.whole as f64

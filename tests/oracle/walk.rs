@@ -86,6 +86,10 @@ pub struct Evidence {
     pub witness: Vec<(Dimension, u128)>,
     /// `None`: no rule matches.
     pub decided_by: Option<Rule>,
+    /// The allow rule that misses the witness on the fewest dimensions, the one evaluated first among equals, and which
+    /// dimensions; `None`: there is no allow rule, or the witness has no ports and the question is not asked here.
+    pub nearest: Option<(Rule, Vec<Dimension>)>,
+    pub leg_has_ports: bool,
 }
 
 impl Direction {
@@ -152,10 +156,27 @@ impl Direction {
                     share: share(leg, cells),
                     witness: shown.map(|((d, _), class)| (*d, class.first)).collect(),
                     decided_by: decide(&self.rules, &packet).cloned(),
+                    nearest: self.nearest(&packet),
+                    leg_has_ports: leg.has_ports,
                 }),
             });
         }
         failed
+    }
+
+    fn nearest(&self, packet: &[&Class]) -> Option<(Rule, Vec<Dimension>)> {
+        let misses = |rule: &Rule| {
+            let all = rule.dimensions.iter().zip(packet).zip(&self.dimensions);
+            all.filter(|((asks, value), _)| !asks.matches(value))
+                .map(|(_, (d, _))| *d)
+                .collect::<Vec<_>>()
+        };
+        let allows = self
+            .rules
+            .iter()
+            .filter(|rule| rule.allow)
+            .map(|rule| (rule.clone(), misses(rule)));
+        allows.min_by_key(|(_, misses)| misses.len())
     }
 
     /// For each dimension, the required packets for which its item fails.
