@@ -149,13 +149,15 @@ impl Controller {
         // The election outlives the workers: it ends when they have.
         let election_over = CancellationToken::new();
         let mut election = JoinSet::new();
+        // Kept here, so that a process without an election leads to its end.
+        let (always, without_election) = news::channel(true);
         let (leadership, mut leads) = match options.lease.clone() {
             Some(settings) => {
                 let (elector, leadership, leads) = Elector::new(client.clone(), settings, metrics.clone());
                 election.spawn(elector.run(election_over.clone()));
                 (leadership, leads)
             }
-            None => (Leadership::always(), news::channel(true).1),
+            None => (Leadership::always(), without_election),
         };
         let (events, recording) = Events::start(client.clone(), options.identity, metrics.clone());
         let context = Context {
@@ -178,6 +180,7 @@ impl Controller {
         }
         workforce.cancel().await?;
         watches.abort_all();
+        drop(always);
         // With the last sender gone the recorder ends when it has published what waits.
         drop(workforce);
         if timeout(LAST_EVENTS, recording).await.is_err() {

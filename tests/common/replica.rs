@@ -163,12 +163,12 @@ impl Replica {
         });
     }
 
-    /// The sum of a metric over all series that have these words among their labels.
-    pub fn metric(&self, name: &str, labels: &str) -> f64 {
+    /// The sum of a counter or gauge over all series that have these words among their labels.
+    pub fn metric(&self, name: &str, labels: &str) -> u64 {
         let (_, _, page) = self.get("/metrics").expect("a page");
         page.lines()
             .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(labels))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
             .sum()
     }
 
