@@ -201,11 +201,11 @@ fn what_is_missing_is_waited_for() {
     );
     apply(
         ns,
-        r#"
+        "
 { apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: { name: patient }, spec: { loadBalancerRef: { name: gate }, backendServerRef: { name: ewe-1 } } }
 ---
 { apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: { name: hasty }, spec: { loadBalancerRef: { name: gate }, backendServerRef: { name: ewe-1 }, activeDeadlineSeconds: 1 } }
-"#,
+",
     );
     let patient = until(ns, "tsr/patient", "Succeeded", "Unknown/ReferenceNotFound");
     assert!(patient["status"].get("completionTime").is_none());
@@ -243,13 +243,13 @@ fn a_request_is_removed_when_its_time_is_over_and_not_before() {
     meadow(ns);
     apply(
         ns,
-        r#"
+        "
 { apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: { name: kept }, spec: { loadBalancerRef: { name: gate } } }
 ---
 { apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: { name: long }, spec: { loadBalancerRef: { name: gate }, ttlSecondsAfterFinished: 3600 } }
 ---
 { apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: { name: short }, spec: { loadBalancerRef: { name: gate }, ttlSecondsAfterFinished: 2 } }
-"#,
+",
     );
     until(ns, "tsr/long", "Succeeded", "True/NoUnhealthyBackend");
     let names = || kubectl(&["get", "tsr", "-n", ns, "-o", "name"]);

@@ -153,13 +153,13 @@ fn mixed(ns: &str) {
     report(ns, "ewe-3", "Healthy", None);
     apply(
         ns,
-        r#"
+        "
 { apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: { name: ends }, spec: { loadBalancerRef: { name: gate }, backendServerRef: { name: ewe-2 } } }
 ---
 { apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: { name: waits }, spec: { loadBalancerRef: { name: gate }, backendServerRef: { name: ewe-4 }, activeDeadlineSeconds: 86400 } }
 ---
 { apiVersion: elb-doctor.dev/v1alpha1, kind: NetworkACL, metadata: { name: elsewhere }, spec: { subnetRefs: [{ name: hill }] } }
-"#,
+",
     );
 }
 

@@ -13,7 +13,7 @@ use std::{
 use crate::common::ControlPlane;
 
 /// How long anything may take on a busy machine before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs `kubectl` and returns what it prints.
 pub fn kubectl(args: &[&str]) -> String {
@@ -82,12 +82,9 @@ impl Replica {
             .args(["-c", SHELL, "sh", env!("CARGO_BIN_EXE_elb-doctor"), "run"])
             .arg("--kubeconfig")
             .arg(kubeconfig)
-            .args([
-                "--admin-addr=127.0.0.1:0",
-                "--log-format=json",
-                "--log-level=info,elb_doctor=debug",
-            ])
+            .args(["--admin-addr=127.0.0.1:0", "--log-format=json"])
             .args(flags)
+            .env("ELB_DOCTOR_LOG_LEVEL", "info,elb_doctor=debug")
             .env_remove("POD_NAMESPACE")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
