@@ -164,7 +164,7 @@ impl Case {
             Value::Object(map) => {
                 map.insert(last.into(), self.value.clone());
             }
-            Value::Array(list) => list[last.parse::<usize>().unwrap()] = self.value.clone(),
+            Value::Array(items) => items[last.parse::<usize>().unwrap()] = self.value.clone(),
             other => panic!("{other}"),
         }
         object
@@ -895,4 +895,49 @@ fn kubectl_explains_and_lists_every_kind_by_its_short_name() {
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&explained.stdout).contains("Destination ports such as"));
+}
+
+/// What an admin exports is what the command line takes, with all that the API server has added.
+#[test]
+fn what_kubectl_exports_is_admitted_offline() {
+    let control_plane = ControlPlane::get();
+    control_plane.install_crds();
+    control_plane.namespace("exported");
+    let mut objects = String::new();
+    for kind in [
+        "Subnet",
+        "AddressGroup",
+        "LoadBalancer",
+        "BackendServer",
+        "SecurityGroup",
+        "NetworkACL",
+        "TroubleshootRequest",
+    ] {
+        let mut object = valid(kind);
+        object["metadata"]["namespace"] = json!("exported");
+        object["metadata"]["annotations"] = json!({"note": "kept"});
+        objects.push_str("---\n");
+        objects.push_str(&object.to_string());
+        objects.push('\n');
+    }
+    let applied = control_plane.kubectl_with_input(&["apply", "-f", "-"], &objects);
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    for format in ["yaml", "json"] {
+        let exported = control_plane
+            .kubectl()
+            .args([
+                "get",
+                "elb-doctor",
+                "-n",
+                "exported",
+                "--show-managed-fields",
+                "-o",
+                format,
+            ])
+            .output()
+            .unwrap();
+        let loaded = manifest::load_text("export", &String::from_utf8(exported.stdout).unwrap());
+        assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
+        assert_eq!(loaded.objects.len(), 7);
+    }
 }

@@ -410,7 +410,8 @@ fn nesting_and_aliases_are_bounded() {
     diagnose("a: &a [*a]\n").complains(&[&["has an alias inside the value that it stands for"]]);
     let mut laughs = String::from("a: &a [x,x,x,x,x,x,x,x,x,x]\n");
     for (from, to) in ('a'..'j').zip('b'..='j') {
-        laughs += &format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(","));
+        let line = format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(","));
+        laughs.push_str(&line);
     }
     diagnose(laughs).complains(&[&["has aliases that stand for too much"]]);
     let text = format!(
@@ -539,4 +540,49 @@ fn standard_input_and_files_are_read_once() {
     diagnose_with(&["-f", "-", "-f", "-"], HEALTHY_WORLD.as_bytes())
         .complains(&[&["standard input can be read only once"]]);
     diagnose_with(&["-f", &path, "-f", &path], b"").complains(&[&["a.yaml: is named twice"]]);
+}
+
+/// Whatever is done to a manifest, reading it ends in objects and problems and not in a panic.
+#[test]
+fn damaged_manifests_never_stop_the_reader() {
+    let mut examples = Vec::new();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "yaml") {
+            examples.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    assert!(!examples.is_empty());
+    // A small generator with a fixed start: the same damage in each run.
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = move |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let scraps = [
+        "{", "}", "[", "]", ":", "- ", "null", "~", "\n", "\t", "\"", "'", "&a ", "*a", "!!int ", "<<: ", "|", ">",
+        "#", "---\n", "-1", "1e999", "é", "\u{202e}", "0x", "? ",
+    ];
+    for _ in 0..100 {
+        let mut text: Vec<char> = examples[next(examples.len())].chars().collect();
+        for _ in 0..=next(3) {
+            let at = next(text.len());
+            match next(3) {
+                0 => drop(text.drain(at..(at + 1 + next(20)).min(text.len()))),
+                1 => drop(text.splice(at..at, scraps[next(scraps.len())].chars())),
+                _ => {
+                    let to = next(text.len());
+                    text.swap(at, to);
+                }
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let loaded = elb_doctor::manifest::load_text("damaged.yaml", &text);
+        for problem in loaded.errors {
+            let line = problem.to_string();
+            assert!(line.len() < 2_000 && !line.contains('\n'), "{line}");
+        }
+    }
 }
