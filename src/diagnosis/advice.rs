@@ -101,12 +101,12 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
         Some(SourceOrigin::Subnets(names)) => {
             let s = if names.len() == 1 { "" } else { "s" };
             out.push(format!(
-                "Assumed: probes come from any address of subnet{s} {}, since the exact probe addresses are not known",
+                "Assumed: probes come from all of subnet{s} {}",
                 names.join(", ")
             ));
         }
         Some(SourceOrigin::Shared) => {
-            out.push("Assumed: probes come from any address of the shared prefixes".to_owned());
+            out.push("Assumed: probes come from all of the shared prefixes".to_owned());
         }
         Some(SourceOrigin::Member | SourceOrigin::Exact) | None => {}
     }

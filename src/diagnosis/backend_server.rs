@@ -7,7 +7,7 @@ use crate::{
         BackendServerStatus, Diagnosis, HealthCheckProtocol, HealthCheckTraffic, HealthState,
         conditions::{reasons, types},
     },
-    engine::{self, Case, Impact, Verdict, covering_prefixes, format_address, format_prefix},
+    engine::{self, Case, Finding, Impact, Verdict, covering_prefixes, format_address, format_prefix},
     world::{Collected, Key, World},
 };
 
@@ -43,12 +43,7 @@ pub fn status(collected: &Collected, now: &Time) -> BackendServerStatus {
             conditions.set(types::READY, State::False, refusal.reason.as_str(), &refusal.message);
         }
         _ => {
-            conditions.set(
-                types::READY,
-                State::True,
-                reasons::RECONCILED,
-                "Every object that it refers to is there",
-            );
+            conditions.set(types::READY, State::True, reasons::RECONCILED, "References found");
         }
     }
     let (healthy, message) = displayed(collected);
@@ -79,12 +74,12 @@ pub fn status(collected: &Collected, now: &Time) -> BackendServerStatus {
             );
             match verdict.gravest() {
                 Some(gravest) => {
-                    let check = findings::failed_check(collected, case, gravest);
+                    let message = finding_in_short(collected, case, verdict, gravest);
                     conditions.set(
                         types::FAULT_FOUND,
                         State::True,
                         gravest.check.condition_reason(),
-                        check.reason,
+                        message,
                     );
                 }
                 None => {
@@ -131,15 +126,13 @@ fn displayed(collected: &Collected) -> (State, String) {
     }
 }
 
-/// One sentence about all layers together.
+/// One sentence about all layers together; how many items failed stands in the diagnosis.
 fn summary(case: &Case, verdict: &Verdict, disagreement: Option<&str>) -> String {
-    let failed = verdict.findings.len();
-    let items = format!("{failed} of {} items failed", engine::CheckId::ALL.len());
     let text = match verdict.impact {
         Impact::None => "No item failed: the rules let every probe and reply pass".to_owned(),
-        Impact::Advisory => format!("{items}, but no probe is dropped for it"),
-        Impact::Blocks => format!("{items}: every probe is dropped"),
-        Impact::Intermittent => format!("{items}: {}; the backend flaps", dropped_part(case, verdict)),
+        Impact::Advisory => "Items failed, but no probe is dropped for them".to_owned(),
+        Impact::Blocks => "Every probe is dropped".to_owned(),
+        Impact::Intermittent => format!("{}: the backend flaps", dropped_part(case, verdict)),
     };
     match disagreement {
         Some(disagreement) => format!("{text}. {disagreement}"),
@@ -159,15 +152,34 @@ fn dropped_part(case: &Case, verdict: &Verdict) -> String {
         let blocked = values::sentence(&evidence.values, case.traffic.family);
         match &evidence.values {
             engine::Values::Prefixes(..) if evidence.share == verdict.dropped => {
-                return format!("probes from {blocked} are dropped");
+                return format!("Probes from {blocked} are dropped");
             }
             engine::Values::Ports(_) if evidence.share == verdict.dropped => {
-                return format!("probes with source port {blocked} are dropped");
+                return format!("Probes with source port {blocked} are dropped");
             }
             _ => {}
         }
     }
-    format!("{} of the probes are dropped", verdict.dropped.to_decimal())
+    format!("{} of all probes are dropped", verdict.dropped.to_decimal())
+}
+
+/// Which rule decides, and the fix: what an admin acts on without opening anything else.
+fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, finding: &Finding) -> String {
+    let Some((side, evidence)) = finding.side.zip(finding.evidence.as_ref()) else {
+        return findings::failed_check(collected, case, verdict, finding).reason;
+    };
+    let decided = &evidence.decided_by;
+    let decides = match (&decided.object, &decided.rule) {
+        (Some(object), Some(rule)) => format!("{object}: rule {rule} denies"),
+        (Some(object), None) => format!("{object}: no rule matches"),
+        (None, _) if collected.security_groups.is_empty() => "No security group is on the interface".to_owned(),
+        (None, _) => format!("{}: no rule matches", collected.security_groups.join(", ")),
+    };
+    let fix = verdict.fixes.iter().find(|plan| (plan.layer, plan.direction) == side);
+    match fix.map(|plan| fixes::fix(collected, case, plan)) {
+        Some(fix) => format!("{decides}; fix: {}", fix.summary),
+        None => decides,
+    }
 }
 
 fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagnosis {
@@ -199,7 +211,7 @@ fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagno
         checks: verdict
             .findings
             .iter()
-            .map(|finding| findings::failed_check(collected, case, finding))
+            .map(|finding| findings::failed_check(collected, case, verdict, finding))
             .collect(),
         fixes: verdict
             .fixes

@@ -3,7 +3,8 @@
 use crate::{
     api::v1alpha1::{Blocked, Decision, FailedCheck, Nearest, NearestDimension, RuleAction, Witness},
     engine::{
-        self, Case, CheckId, Dimension, Direction, Evidence, Finding, Layer, Leg, SecurityGroupState, format_address,
+        self, Case, CheckId, Dimension, Direction, Evidence, Finding, Layer, Leg, SecurityGroupState, Verdict,
+        format_address,
     },
     world::Collected,
 };
@@ -16,7 +17,7 @@ fn page(check: CheckId) -> String {
 }
 
 /// One failed item as it stands in a status.
-pub(super) fn failed_check(collected: &Collected, case: &Case, finding: &Finding) -> FailedCheck {
+pub(super) fn failed_check(collected: &Collected, case: &Case, verdict: &Verdict, finding: &Finding) -> FailedCheck {
     let check = finding.check;
     let mut out = FailedCheck {
         id: check.id().to_owned(),
@@ -35,6 +36,7 @@ pub(super) fn failed_check(collected: &Collected, case: &Case, finding: &Finding
         let text = Text {
             collected,
             case,
+            verdict,
             finding,
             layer,
             direction,
@@ -61,6 +63,7 @@ pub(super) fn failed_check(collected: &Collected, case: &Case, finding: &Finding
 struct Text<'a> {
     collected: &'a Collected,
     case: &'a Case,
+    verdict: &'a Verdict,
     finding: &'a Finding,
     layer: Layer,
     direction: Direction,
@@ -105,7 +108,7 @@ impl Text<'_> {
         let traffic = &self.case.traffic;
         let family = traffic.family;
         let server = format!(
-            "backend server {}",
+            "{}",
             self.collected.backend.metadata.name.as_deref().unwrap_or_default()
         );
         let local = format_address(family, traffic.local);
@@ -113,8 +116,8 @@ impl Text<'_> {
         let over = self.protocols();
         let what = match (self.dimension(), self.layer, self.direction) {
             (Dimension::Protocol, ..) => format!("over the health check protocol {over}"),
-            (Dimension::Remote, _, Direction::Ingress) => format!("from health check address {blocked} to {server}"),
-            (Dimension::Remote, _, Direction::Egress) => format!("from {server} to health check address {blocked}"),
+            (Dimension::Remote, _, Direction::Ingress) => format!("from {blocked} to {server}"),
+            (Dimension::Remote, _, Direction::Egress) => format!("from {server} to {blocked}"),
             (Dimension::LocalPort, _, _) => format!("over health check port {}", traffic.port),
             (Dimension::RemotePort, _, Direction::Ingress) => format!("over all source ports: not {blocked}"),
             (Dimension::RemotePort, _, Direction::Egress) => format!("over all destination ports: not {blocked}"),
@@ -130,30 +133,31 @@ impl Text<'_> {
     }
 
     fn suggestion(&self) -> String {
-        let page = page(self.finding.check);
-        let hint = match &self.evidence.nearest {
-            Some(nearest) => self.hint(nearest),
-            None => String::new(),
-        };
-        format!("{hint}See {page}")
+        let side = (self.layer, self.direction);
+        let fixed = self
+            .verdict
+            .fixes
+            .iter()
+            .any(|plan| (plan.layer, plan.direction) == side);
+        let change = if fixed { "Apply the fix" } else { "Allow it" };
+        let hint = self.evidence.nearest.as_ref().and_then(|nearest| self.hint(nearest));
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{change}{hint}; see {}", page(self.finding.check))
     }
 
     /// What the nearest rule lacks, where one change of it would do.
-    fn hint(&self, nearest: &engine::Nearest) -> String {
+    fn hint(&self, nearest: &engine::Nearest) -> Option<String> {
         let rule = &nearest.rule;
         let family = self.case.traffic.family;
         if let Some(deny) = &nearest.shadowed_by {
-            return format!("Rule {rule} would allow it, but {deny} comes first and denies. ");
+            return Some(format!("rule {rule} would allow it, but {deny} comes first and denies"));
         }
-        let [only] = nearest.misses.as_slice() else {
-            return String::new();
-        };
+        let [only] = nearest.misses.as_slice() else { return None };
         let dimension = values::dimension_name(values::dimension(self.layer, self.direction, *only));
         if let Some(group) = self.members_only(nearest) {
-            return format!(
-                "Rule {rule} allows members of security group {group} only, and health check addresses are members of no \
-                 group. "
-            );
+            return Some(format!(
+                "rule {rule} allows only members of security group {group}, and health check addresses are members of no group"
+            ));
         }
         let wanted = match only {
             Dimension::Protocol => self
@@ -169,9 +173,11 @@ impl Text<'_> {
         let has = match (&nearest.has, nearest.has_protocol) {
             (Some(has), _) => values::sentence(has, family),
             (None, Some(protocol)) => values::protocol(protocol, family),
-            (None, None) => return format!("Rule {rule} misses only on the {dimension}. "),
+            (None, None) => return None,
         };
-        format!("Rule {rule} misses only on the {dimension}: {has}, not {wanted}. ")
+        Some(format!(
+            "rule {rule} misses only on the {dimension}: {has}, not {wanted}"
+        ))
     }
 
     /// The group whose members alone the nearest rule allows: the classic cause (domain §3).

@@ -8,7 +8,7 @@ use crate::{
     world::Collected,
 };
 
-use super::values;
+use super::{conditions::printable, values};
 
 /// Longest patch that is written into a status.
 const MAX_PATCH: usize = 4096;
@@ -20,7 +20,7 @@ pub(super) fn fix(collected: &Collected, case: &Case, plan: &FixPlan) -> Fix {
         Some(name) => (name.to_string(), Some(patch(case, plan))),
         None => (format!("{backend}-health-check"), None),
     };
-    let mut summary = summary(case, plan, &name);
+    let mut summary = printable(&summary(case, plan, &name), 512);
     let too_long = patch.as_ref().is_some_and(|patch| patch.len() > MAX_PATCH);
     if too_long {
         summary.push_str("; the patch is too long for a status");
@@ -64,23 +64,19 @@ fn summary(case: &Case, plan: &FixPlan, name: &str) -> String {
         "to"
     };
     let what = format!("{} {way} {}", protocols.join(" and "), remotes.join(", "));
-    let object = format!("{} {name}", values::kind_name(plan.layer));
-    let s = if plan.rules.len() == 1 { "" } else { "s" };
     match &plan.placement {
-        Placement::NewGroup => format!("Create {object}, allow {what} in it, and put it on the interface"),
-        Placement::Append => format!("Allow {what} at the end of {object}"),
-        Placement::Before(index) => format!("Allow {what} in {object}, ahead of the rule{s} from position {index} on")
-            .replace("rules from", "rule from"),
-        Placement::Priority { priority, moves } if moves.is_empty() => {
-            format!("Allow {what} in {object} at priority {priority}")
+        Placement::NewGroup => format!("Create security group {name}, allow {what} in it, and put it on the interface"),
+        Placement::Before(index) => format!("Allow {what}, ahead of rule {index}"),
+        Placement::Priority { priority, moves } if !moves.is_empty() => {
+            let moved = if moves.len() == 1 {
+                "1 rule moves".to_owned()
+            } else {
+                format!("{} rules move", moves.len())
+            };
+            format!("Allow {what} at priority {priority}; {moved} back")
         }
-        Placement::Priority { priority, moves } => {
-            let moved = if moves.len() == 1 { "rule moves" } else { "rules move" };
-            format!(
-                "Allow {what} in {object} at priority {priority}; {} {moved} back",
-                moves.len()
-            )
-        }
+        Placement::Priority { priority, .. } if *priority > 1 => format!("Allow {what} at priority {priority}"),
+        Placement::Append | Placement::Priority { .. } => format!("Allow {what}"),
     }
 }
 
@@ -134,12 +130,14 @@ fn security_group_rule(case: &Case, direction: Direction, rule: &NewRule, priori
         "direction": if values::direction(direction) == ApiDirection::Ingress { "Ingress" } else { "Egress" },
         "ethertype": family(traffic.family),
         "protocol": rule.leg.name(traffic.family),
-        "action": "Allow",
-        "priority": priority,
         "remote": {"cidr": format_prefix(traffic.family, rule.remote)},
     });
+    // Allow and priority 1 are the defaults; a status is to stay small.
+    if priority != 1 {
+        set(&mut out, "priority", priority.into());
+    }
     if rule.leg.has_ports() {
-        set(&mut out, "ports", traffic.port.to_string());
+        set(&mut out, "ports", traffic.port.to_string().into());
     }
     out
 }
@@ -168,14 +166,14 @@ fn acl_rule(case: &Case, direction: Direction, rule: &NewRule) -> Value {
         } else {
             (port, ephemeral)
         };
-        set(&mut out, "sourcePorts", source);
-        set(&mut out, "destinationPorts", destination);
+        set(&mut out, "sourcePorts", source.into());
+        set(&mut out, "destinationPorts", destination.into());
     }
     out
 }
 
-fn set(object: &mut Value, field: &str, value: String) {
+fn set(object: &mut Value, field: &str, value: Value) {
     if let Value::Object(fields) = object {
-        fields.insert(field.to_owned(), Value::String(value));
+        fields.insert(field.to_owned(), value);
     }
 }

@@ -46,12 +46,7 @@ pub fn load_balancer_status(world: &World, key: &Key, now: &Time) -> Option<Load
     let mut conditions = Conditions::new(held, balancer.metadata.generation, now);
     match world.load_balancer_faults(key, balancer).refusal() {
         Some(refusal) => conditions.set(types::READY, State::False, refusal.reason.as_str(), refusal.message),
-        None => conditions.set(
-            types::READY,
-            State::True,
-            reasons::RECONCILED,
-            "Every object that it refers to is there",
-        ),
+        None => conditions.set(types::READY, State::True, reasons::RECONCILED, "References found"),
     };
     let BackendCounts {
         total,

@@ -78,13 +78,6 @@ pub(super) fn kind(layer: Layer) -> RuleKind {
     }
 }
 
-pub(super) fn kind_name(layer: Layer) -> &'static str {
-    match layer {
-        Layer::SecurityGroup => "security group",
-        Layer::NetworkAcl => "network ACL",
-    }
-}
-
 pub(super) fn direction(direction: Direction) -> ApiDirection {
     match direction {
         Direction::Ingress => ApiDirection::Ingress,
