@@ -101,8 +101,7 @@ fn patch(case: &Case, plan: &FixPlan) -> String {
         Layer::SecurityGroup => security_group_rule(case, plan.direction, rule, priority),
         Layer::NetworkAcl => acl_rule(case, plan.direction, rule),
     });
-    if plan.array_is_empty {
-        // The array may be absent.
+    if plan.array_may_be_absent {
         operations.push(json!({"op": "add", "path": array, "value": rules.collect::<Vec<_>>()}));
     } else {
         for (at, rule) in rules.enumerate() {

@@ -63,8 +63,9 @@ pub struct FixPlan {
     pub rules: Vec<NewRule>,
     /// Where.
     pub placement: Placement,
-    /// Whether the array to which the rules go has none yet.
-    pub array_is_empty: bool,
+    /// Whether the array to which the rules go may be absent: it has no rule, and the object comes from a file. An API
+    /// server puts the empty array in.
+    pub array_may_be_absent: bool,
     /// True when the changed rules were judged again and drop nothing, and the new rules allow nothing but health check
     /// traffic while all others keep their order.
     pub verified: bool,
@@ -83,9 +84,9 @@ pub(crate) fn plan(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opt
             layer: side.layer,
             direction: side.direction,
             object: None,
-            rules: named(&BTreeSet::new(), wanted),
+            rules: named(&BTreeSet::new(), side.direction, wanted),
             placement: Placement::NewGroup,
-            array_is_empty: true,
+            array_may_be_absent: true,
             verified: false,
         });
     }
@@ -140,8 +141,13 @@ fn nearest_object(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opti
     side.objects.iter().position(|object| object.name == name)
 }
 
-/// Names for the rules that the object does not have.
-fn named(taken: &BTreeSet<&str>, wanted: Vec<(Leg, Prefix)>) -> Vec<NewRule> {
+/// Names for the rules that the object does not have. They tell the direction, so that the fixes of both directions of one
+/// security group can be applied one after the other.
+fn named(taken: &BTreeSet<&str>, direction: Direction, wanted: Vec<(Leg, Prefix)>) -> Vec<NewRule> {
+    let stem = match direction {
+        Direction::Ingress => "health-check-in",
+        Direction::Egress => "health-check-out",
+    };
     let mut number = 0;
     wanted
         .into_iter()
@@ -149,9 +155,9 @@ fn named(taken: &BTreeSet<&str>, wanted: Vec<(Leg, Prefix)>) -> Vec<NewRule> {
             let name = loop {
                 number += 1;
                 let name = if number == 1 {
-                    "health-check".to_owned()
+                    stem.to_owned()
                 } else {
-                    format!("health-check-{number}")
+                    format!("{stem}-{number}")
                 };
                 if !taken.contains(name.as_str()) {
                     break name;
@@ -207,9 +213,9 @@ fn place(
         layer: side.layer,
         direction: side.direction,
         object: Some(Arc::clone(&object.name)),
-        rules: named(&taken, wanted.to_vec()),
+        rules: named(&taken, side.direction, wanted.to_vec()),
         placement,
-        array_is_empty: taken.is_empty(),
+        array_may_be_absent: taken.is_empty() && !object.from_server,
         verified: false,
     };
     plan.verified = verify(case, side, segment, &plan);

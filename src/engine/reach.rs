@@ -91,9 +91,10 @@ impl Filter<'_> {
         });
         if !pinned.remote {
             // Members of each group that a rule names: one abstract address each, outside every prefix (domain §3).
-            let mut groups: Vec<_> = rules
-                .iter()
-                .filter_map(|rule| match &rule.remote {
+            // A rule that is passed over here names its group all the same.
+            let mut groups: Vec<_> = self
+                .rules()
+                .filter_map(|(_, rule)| match &rule.remote {
                     AddressMatch::Members(group) => Some(group),
                     _ => None,
                 })

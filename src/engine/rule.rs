@@ -195,6 +195,8 @@ pub struct RuleSet {
     lists: [Vec<Rule>; 4],
     /// Names of all its rules, of both directions, disabled ones too: a new rule takes another.
     pub names: [Vec<Arc<str>>; 2],
+    /// Whether the object comes from an API server, which fills in the defaults of its schema.
+    pub from_server: bool,
 }
 
 impl RuleSet {

@@ -176,6 +176,7 @@ impl Reader<'_, '_> {
 pub(super) fn security_group(name: &str, group: &SecurityGroup, groups: &AddressGroups<'_>) -> CompiledRules {
     let object = format!("SecurityGroup {name}");
     let mut out = RuleSet::new(name);
+    out.from_server = group.metadata.resource_version.is_some();
     let mut faults = Faults::default();
     for (at, rule) in group.spec.rules.iter().enumerate() {
         let (direction, slot) = match rule.direction {
@@ -248,6 +249,7 @@ fn remote(reader: &mut Reader<'_, '_>, rule: &SecurityGroupRule) -> AddressMatch
 pub(super) fn network_acl(name: &str, acl: &NetworkACL, groups: &AddressGroups<'_>) -> CompiledRules {
     let object = format!("NetworkACL {name}");
     let mut out = RuleSet::new(name);
+    out.from_server = acl.metadata.resource_version.is_some();
     let mut faults = Faults::default();
     for (slot, (direction, path, rules)) in [
         (Direction::Ingress, "ingress", &acl.spec.ingress),
