@@ -68,7 +68,7 @@ pub fn check(world: Manifests, shared: &[&str], backend: &str, before: &Findings
 }
 
 /// Names stay unique in their list, priorities within 1-100.
-fn within_limits(changed: Manifests, offer: &Offer) -> Result<(), String> {
+pub fn within_limits(changed: Manifests, offer: &Offer) -> Result<(), String> {
     let spec = &changed.find(offer.kind, offer.name).ok_or("the object is gone")?["spec"];
     for field in ["rules", "ingress", "egress"] {
         let mut names = Vec::new();

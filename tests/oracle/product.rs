@@ -412,6 +412,60 @@ fn compare_witness(check: &FailedCheck, evidence: &Evidence) -> Result<(), Strin
     Ok(())
 }
 
+/// Whoever applies every offered fix, in the order in which they stand, is left with nothing but what no fix was offered
+/// for.
+fn heal_together(
+    manifests: &[Value],
+    backend: &str,
+    said: &elb_doctor::api::v1alpha1::Diagnosis,
+) -> Result<(), String> {
+    let mut changed = manifests.to_vec();
+    let mut healed: Vec<(RuleKind, Direction)> = Vec::new();
+    for fix in &said.fixes {
+        let Some(patch) = &fix.patch else { continue };
+        let kind = if fix.kind == RuleKind::SecurityGroup {
+            "SecurityGroup"
+        } else {
+            "NetworkACL"
+        };
+        let offer = Offer {
+            kind,
+            name: &fix.name,
+            ingress: fix.direction == Direction::Ingress,
+            patch,
+        };
+        changed = fixes::apply(Manifests(&changed), &offer).map_err(|e| format!("all fixes together: {e}"))?;
+        fixes::within_limits(Manifests(&changed), &offer).map_err(|e| format!("all fixes together: {e}"))?;
+        healed.push((fix.kind, fix.direction));
+    }
+    let Outcome::Ran(after) = judge(Manifests(&changed), SHARED, backend).outcome else {
+        return Err("refused after all fixes together".into());
+    };
+    for (kind, direction) in healed {
+        let layer = if kind == RuleKind::SecurityGroup {
+            &after.security_groups
+        } else {
+            &after.network_acl
+        };
+        let layer = layer.as_ref().ok_or("a fix for a layer that is not there")?;
+        let judged = if direction == Direction::Ingress {
+            &layer.ingress
+        } else {
+            &layer.egress
+        };
+        let still = after
+            .failed
+            .iter()
+            .find(|item| judged.dimensions.iter().any(|(_, id)| *id == item.id));
+        same!(
+            "fails after all fixes together",
+            still.map(|item| item.id),
+            None::<&str>
+        );
+    }
+    Ok(())
+}
+
 fn compare_fixes(
     manifests: &[Value],
     backend: &str,
@@ -419,6 +473,7 @@ fn compare_fixes(
     said: &elb_doctor::api::v1alpha1::Diagnosis,
     tally: &mut Tally,
 ) -> Result<(), String> {
+    heal_together(manifests, backend, said)?;
     for (kind, name, layer) in [
         (RuleKind::SecurityGroup, "SecurityGroup", &expected.security_groups),
         (RuleKind::NetworkACL, "NetworkACL", &expected.network_acl),
