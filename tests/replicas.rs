@@ -137,6 +137,21 @@ fn until_holder(ns: &str, wanted: &str) {
     });
 }
 
+/// Does something to a program of the control plane.
+fn ctl(what: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane/ctl");
+    let done = Command::new(script)
+        .arg(ControlPlane::get().dir())
+        .arg(what)
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{what}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+}
+
 /// One of everything: faulty, clean, healthy, refused, a finished request and a waiting one.
 fn mixed(ns: &str) {
     for name in ["ewe-2", "ewe-3", "ewe-4"] {
@@ -379,19 +394,6 @@ fn when_the_api_server_comes_back_it_goes_on() {
     let doctor = replica(ns, "doctor");
     report(ns, "ewe-1", "Unhealthy", None);
     until_failed(ns, "ewe-1", &[]);
-    let ctl = |verb: &str| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/control-plane/ctl");
-        let done = Command::new(script)
-            .arg(ControlPlane::get().dir())
-            .arg(verb)
-            .output()
-            .unwrap();
-        assert!(
-            done.status.success(),
-            "{verb}: {}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-    };
     ctl("kill-apiserver");
     eventually("a failing watch or lease", || {
         let said = doctor.log().into_iter().filter(|line| line["level"] == "WARN").count();
@@ -411,4 +413,27 @@ fn when_the_api_server_comes_back_it_goes_on() {
     report(ns, "ewe-1", "Unhealthy", None);
     let ewe = until_failed(ns, "ewe-1", &["security_group_check_hc_source_ip_ingress"]);
     assert_eq!(failed(&ewe).len(), 1);
+}
+
+#[test]
+fn when_the_api_server_does_not_answer_it_still_ends() {
+    ControlPlane::get();
+    let ns = "hangs";
+    let _alone = API_SERVER.write().unwrap_or_else(PoisonError::into_inner);
+    meadow(ns);
+    let mut patient = replica(ns, "patient");
+    until_holder(ns, "patient");
+    let mut hasty = replica(ns, "hasty");
+    ctl("pause-apiserver");
+    for replica in [&patient, &hasty] {
+        replica.signal("TERM");
+        replica.until_logged("asked to stop");
+    }
+    // Each step of the stop has its own limit; the second signal waits for none.
+    hasty.signal("TERM");
+    let hasty = hasty.wait();
+    let patient = patient.wait();
+    ctl("resume-apiserver");
+    assert_eq!(patient.code(), Some(0));
+    assert!(matches!(hasty.code(), Some(0 | 130)), "{hasty}");
 }

@@ -11,13 +11,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use axum::http::{HeaderValue, header::USER_AGENT};
 use clap::ArgAction;
 use ipnet::IpNet;
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -227,24 +227,31 @@ async fn cluster(args: &Args) -> anyhow::Result<Config> {
     };
     let mut config = match &args.kubeconfig {
         Some(path) => {
-            let kubeconfig =
-                Kubeconfig::read_from(path).with_context(|| format!("cannot use the kubeconfig {}", path.display()))?;
+            let what = format!("the kubeconfig {}", path.display());
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(&what, &error))?;
             Config::from_custom_kubeconfig(kubeconfig, &options)
                 .await
-                .with_context(|| format!("cannot use the kubeconfig {}", path.display()))?
+                .map_err(|error| unusable(&what, &error))?
         }
         None if args.context.is_some() => Config::from_kubeconfig(&options)
             .await
-            .context("cannot use the kubeconfig ($KUBECONFIG or ~/.kube/config)")?,
-        None => Config::infer().await.context(
-            "no cluster: neither a kubeconfig (--kubeconfig, $KUBECONFIG, ~/.kube/config) nor a pod's service account",
-        )?,
+            .map_err(|error| unusable("the kubeconfig ($KUBECONFIG or ~/.kube/config)", &error))?,
+        None => Config::infer().await.map_err(|error| {
+            anyhow!(
+                "no cluster: give a kubeconfig (--kubeconfig, $KUBECONFIG or ~/.kube/config), or run in a pod: {error}"
+            )
+        })?,
     };
     let agent = concat!("elb-doctor/", env!("CARGO_PKG_VERSION"));
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
     // Queues, watches and the election each retry in their own way; a retry below them could outlive the lease.
     config.default_retry = false;
     Ok(config)
+}
+
+/// The error says its causes itself: no chain is added.
+fn unusable(what: &str, error: &KubeconfigError) -> anyhow::Error {
+    anyhow!("cannot use {what}: {error}")
 }
 
 /// Says in one line whether the API server answers; goes on either way, as watches try again for ever.

@@ -154,7 +154,13 @@ impl Controller {
         let (leadership, mut leads) = match options.lease.clone() {
             Some(settings) => {
                 let (elector, leadership, leads) = Elector::new(client.clone(), settings, metrics.clone());
-                election.spawn(elector.run(election_over.clone()));
+                // A replica that cannot see does not lead: it would keep one from leading that can.
+                let (listed, over) = (shared.clone(), election_over.clone());
+                election.spawn(async move {
+                    if over.run_until_cancelled(listed.until_listed()).await.is_some() {
+                        elector.run(over).await;
+                    }
+                });
                 (leadership, leads)
             }
             None => (Leadership::always(), without_election),

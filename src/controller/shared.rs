@@ -23,6 +23,7 @@ use crate::{
 use super::{
     queue::{Lane, Queue},
     watch::WATCHED,
+    worker::Complaints,
 };
 
 /// A load balancer counts all of its backends: one count for a burst of changes.
@@ -35,6 +36,7 @@ const REQUEST_DEBOUNCE: Duration = Duration::from_millis(100);
 pub(super) struct Desk {
     pub(super) queue: Queue,
     pub(super) metrics: ControllerMetrics,
+    pub(super) complaints: Complaints,
 }
 
 impl Desk {
@@ -43,6 +45,7 @@ impl Desk {
         Self {
             queue: Queue::new(metrics.queue.clone()),
             metrics,
+            complaints: Complaints::default(),
         }
     }
 }

@@ -2,7 +2,13 @@
 //!
 //! After a relist, objects that were not listed have vanished without a word: they are deleted from the World like any other.
 
-use std::{collections::HashSet, fmt::Debug, pin::pin, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use kube::{
@@ -128,37 +134,21 @@ pub(super) fn start(
     metrics: &Arc<Metrics>,
 ) -> JoinSet<()> {
     let mut watches = JoinSet::new();
-    watches.spawn(watch(
-        api::<LoadBalancer>(client, namespace),
-        shared.clone(),
-        metrics.clone(),
-    ));
-    watches.spawn(watch(
-        api::<BackendServer>(client, namespace),
-        shared.clone(),
-        metrics.clone(),
-    ));
-    watches.spawn(watch(
-        api::<SecurityGroup>(client, namespace),
-        shared.clone(),
-        metrics.clone(),
-    ));
-    watches.spawn(watch(
-        api::<NetworkACL>(client, namespace),
-        shared.clone(),
-        metrics.clone(),
-    ));
-    watches.spawn(watch(api::<Subnet>(client, namespace), shared.clone(), metrics.clone()));
-    watches.spawn(watch(
-        api::<AddressGroup>(client, namespace),
-        shared.clone(),
-        metrics.clone(),
-    ));
-    watches.spawn(watch(
-        api::<TroubleshootRequest>(client, namespace),
-        shared.clone(),
-        metrics.clone(),
-    ));
+    let said = Arc::new(Said::default());
+    macro_rules! start {
+        ($($kind:ident),*) => {$(
+            watches.spawn(watch(api::<$kind>(client, namespace), shared.clone(), metrics.clone(), said.clone()));
+        )*};
+    }
+    start!(
+        LoadBalancer,
+        BackendServer,
+        SecurityGroup,
+        NetworkACL,
+        Subnet,
+        AddressGroup,
+        TroubleshootRequest
+    );
     watches
 }
 
@@ -170,13 +160,29 @@ fn api<K: Watched>(client: &Client, namespace: Option<&str>) -> Api<DeserializeG
     }
 }
 
-async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, metrics: Arc<Metrics>) {
+/// What was said in the last minute, by any of the watches: they retry every few seconds, and often for one and the same reason.
+#[derive(Debug, Default)]
+struct Said(Mutex<HashMap<String, Instant>>);
+
+impl Said {
+    const AGAIN: Duration = Duration::from_mins(1);
+
+    fn may(&self, text: &str, now: Instant) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.retain(|_, at| now.duration_since(*at) < Self::AGAIN);
+        if said.contains_key(text) {
+            return false;
+        }
+        said.insert(text.to_owned(), now);
+        true
+    }
+}
+
+async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, metrics: Arc<Metrics>, said: Arc<Said>) {
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
     let mut news = pin!(watcher::watcher(api, config).default_backoff());
     let mut listed = HashSet::new();
     let mut held = 0;
-    // What was complained of last; said again only when it changes, since a retry follows every few seconds.
-    let mut complaint = None;
     while let Some(event) = news.next().await {
         match event {
             Ok(Event::Init) => listed.clear(),
@@ -192,7 +198,6 @@ async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, m
                 info!(kind = K::NAME, objects = listed.len(), "listed");
                 listed = HashSet::new();
                 shared.mark_listed(K::NAME);
-                complaint = None;
             }
             Ok(Event::Apply(object)) => {
                 let is_new = !K::is_held(&Key::of(&object), &shared);
@@ -206,9 +211,8 @@ async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, m
             Err(error) => {
                 metrics.count_watch_error(K::NAME);
                 let text = explain::<K>(&error);
-                if complaint.as_ref() != Some(&text) {
-                    warn!(kind = K::NAME, "{text}; trying again");
-                    complaint = Some(text);
+                if said.may(&text, Instant::now()) {
+                    warn!("{text}; trying again");
                 }
             }
         }
@@ -274,8 +278,59 @@ fn explain<K: Watched>(error: &watcher::Error) -> String {
             | watcher::Error::WatchStartFailed(error)
             | watcher::Error::WatchFailed(error),
         ) => {
-            format!("cannot watch {plural}: {}", api_message(error))
+            let text = api_message(error);
+            match error {
+                kube::Error::Api(_) => format!("cannot watch {plural}: {text}"),
+                _ => format!("cannot reach the API server: {text}"),
+            }
         }
         (_, other) => format!("cannot watch {plural}: {}", printable(&other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16) -> watcher::Error {
+        let status = kube::core::Status::failure("subnets is \u{1b}[31mforbidden", "Reason").with_code(code);
+        watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn a_watch_that_cannot_start_says_what_would_be_right() {
+        assert_eq!(
+            explain::<Subnet>(&refused(404)),
+            "the cluster does not know subnets.elb-doctor.dev/v1alpha1: install the CRDs with `kubectl apply -k deploy/`"
+        );
+        let forbidden = explain::<Subnet>(&refused(403));
+        assert!(
+            forbidden.contains("--namespace") && forbidden.contains("deploy/"),
+            "{forbidden}"
+        );
+        assert!(!forbidden.contains('\u{1b}'), "{forbidden}");
+    }
+
+    #[test]
+    fn the_same_complaint_of_seven_watches_is_said_once_a_minute() {
+        let (said, start) = (Said::default(), Instant::now());
+        let times = (0..7).filter(|_| said.may("away", start)).count();
+        assert_eq!(times, 1);
+        assert!(said.may("forbidden", start));
+        assert!(said.may("away", start + Duration::from_mins(1)));
+    }
+
+    #[test]
+    fn every_watched_kind_has_its_bit() {
+        let names = [
+            LoadBalancer::NAME,
+            BackendServer::NAME,
+            SecurityGroup::NAME,
+            NetworkACL::NAME,
+            Subnet::NAME,
+            AddressGroup::NAME,
+            TroubleshootRequest::NAME,
+        ];
+        assert_eq!(names, WATCHED);
     }
 }

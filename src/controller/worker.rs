@@ -2,6 +2,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,6 +20,35 @@ pub(super) enum Done {
     UntilChange,
     /// Until something changes, and to be looked at again after this time.
     For(Duration),
+}
+
+/// Lets a few complaints of one controller through: an API server that is away fails every key there is, and each for the same reason. What is
+/// held back is logged at debug level and counted in the metrics.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(Mutex<Option<(Instant, u32)>>);
+
+impl Complaints {
+    /// Complaints in each [`Self::WINDOW`].
+    const ALLOWED: u32 = 10;
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    fn may(&self) -> bool {
+        self.may_at(Instant::now())
+    }
+
+    fn may_at(&self, now: Instant) -> bool {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match window.as_mut() {
+            Some((began, said)) if now.duration_since(*began) < Self::WINDOW => {
+                *said = said.saturating_add(1);
+                *said <= Self::ALLOWED
+            }
+            _ => {
+                *window = Some((now, 1));
+                true
+            }
+        }
+    }
 }
 
 /// Works until the queue is closed.
@@ -49,7 +79,11 @@ where
             Ok(Err(failure)) => {
                 desk.metrics.error.inc();
                 desk.metrics.errors.inc();
-                warn!(kind, object = %key, "{failure}; trying again");
+                if desk.complaints.may() {
+                    warn!(kind, object = %key, "{failure}; trying again");
+                } else {
+                    debug!(kind, object = %key, "{failure}; trying again");
+                }
                 desk.queue.retry(key.clone());
             }
             Err(_) => {
@@ -61,5 +95,19 @@ where
             }
         }
         desk.queue.done(&key, took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_few_and_come_again_after_a_while() {
+        let (complaints, start) = (Complaints::default(), Instant::now());
+        let said = (0..1_000).filter(|_| complaints.may_at(start)).count();
+        assert_eq!(said, 10);
+        assert!(!complaints.may_at(start + Duration::from_millis(9_999)));
+        assert!(complaints.may_at(start + Duration::from_secs(10)));
     }
 }

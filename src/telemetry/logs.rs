@@ -27,7 +27,8 @@ pub enum LogFormat {
 ///
 /// When a directive or a level is not one.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder().parse(text)
+    // The client logs every failed request as an error, retries included; whoever made the request says so once and in context.
+    EnvFilter::builder().parse(format!("kube_client::client::builder=off,{text}"))
 }
 
 /// Sets the process's log up. Colours only on a terminal and without `NO_COLOR`.
