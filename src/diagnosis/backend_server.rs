@@ -72,20 +72,17 @@ pub fn status(collected: &Collected, now: &Time) -> BackendServerStatus {
                 reason,
                 summary(case, verdict, disagreement.as_deref()),
             );
-            match verdict.gravest() {
-                Some(gravest) => {
-                    let message = finding_in_short(collected, case, verdict, gravest);
-                    conditions.set(
-                        types::FAULT_FOUND,
-                        State::True,
-                        gravest.check.condition_reason(),
-                        message,
-                    );
-                }
-                None => {
-                    let message = format!("All {} items passed", engine::CheckId::ALL.len());
-                    conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, message);
-                }
+            if let Some(gravest) = verdict.gravest() {
+                let message = finding_in_short(collected, case, verdict, gravest);
+                conditions.set(
+                    types::FAULT_FOUND,
+                    State::True,
+                    gravest.check.condition_reason(),
+                    message,
+                );
+            } else {
+                let message = format!("All {} items passed", engine::CheckId::ALL.len());
+                conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, message);
             }
         }
         (Ok(_), None) => {}
@@ -169,7 +166,7 @@ fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, findi
         return findings::failed_check(collected, case, verdict, finding).reason;
     };
     let decided = &evidence.decided_by;
-    let decides = match (&decided.object, &decided.rule) {
+    let denial = match (&decided.object, &decided.rule) {
         (Some(object), Some(rule)) => format!("{object}: rule {rule} denies"),
         (Some(object), None) => format!("{object}: no rule matches"),
         (None, _) if collected.security_groups.is_empty() => "No security group is on the interface".to_owned(),
@@ -177,8 +174,8 @@ fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, findi
     };
     let fix = verdict.fixes.iter().find(|plan| (plan.layer, plan.direction) == side);
     match fix.map(|plan| fixes::fix(collected, case, plan)) {
-        Some(fix) => format!("{decides}; fix: {}", fix.summary),
-        None => decides,
+        Some(fix) => format!("{denial}; fix: {}", fix.summary),
+        None => denial,
     }
 }
 

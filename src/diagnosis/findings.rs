@@ -107,10 +107,7 @@ impl Text<'_> {
     fn reason(&self) -> String {
         let traffic = &self.case.traffic;
         let family = traffic.family;
-        let server = format!(
-            "{}",
-            self.collected.backend.metadata.name.as_deref().unwrap_or_default()
-        );
+        let server = self.collected.backend.metadata.name.as_deref().unwrap_or_default();
         let local = format_address(family, traffic.local);
         let blocked = values::sentence(&self.evidence.values, family);
         let over = self.protocols();

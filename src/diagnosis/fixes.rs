@@ -41,9 +41,12 @@ fn summary(case: &Case, plan: &FixPlan, name: &str) -> String {
     legs.dedup();
     let protocols: Vec<String> = legs
         .iter()
-        .map(|leg| match leg.has_ports() {
-            true => format!("{} {}", leg.name(family), case.traffic.port),
-            false => leg.name(family).to_owned(),
+        .map(|leg| {
+            if leg.has_ports() {
+                format!("{} {}", leg.name(family), case.traffic.port)
+            } else {
+                leg.name(family).to_owned()
+            }
         })
         .collect();
     let mut remotes: Vec<String> = Vec::new();

@@ -30,22 +30,19 @@ pub(super) fn list(values: &Values, family: Family) -> Vec<String> {
 
 /// A few values for a sentence: single addresses without their length, the rest counted.
 pub(super) fn sentence(values: &Values, family: Family) -> String {
-    let (mut shown, total) = match values {
-        Values::Prefixes(family, prefixes) => {
-            let text = |&(first, length): &(u128, u8)| {
-                if length == family.bits() {
-                    format_address(*family, first)
-                } else {
-                    format_prefix(*family, (first, length))
-                }
-            };
-            (prefixes.iter().take(3).map(text).collect::<Vec<_>>(), prefixes.len())
-        }
-        _ => {
-            let all = list(values, family);
-            let total = all.len();
-            (all.into_iter().take(3).collect(), total)
-        }
+    let (mut shown, total) = if let Values::Prefixes(family, prefixes) = values {
+        let text = |&(first, length): &(u128, u8)| {
+            if length == family.bits() {
+                format_address(*family, first)
+            } else {
+                format_prefix(*family, (first, length))
+            }
+        };
+        (prefixes.iter().take(3).map(text).collect::<Vec<_>>(), prefixes.len())
+    } else {
+        let all = list(values, family);
+        let total = all.len();
+        (all.into_iter().take(3).collect(), total)
     };
     if total > 3 {
         shown.push(format!("{} more", total - 3));

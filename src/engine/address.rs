@@ -1,7 +1,7 @@
 //! Addresses as numbers, prefixes as spans.
 //!
-//! Addresses of both families are held as `u128`; the family is known from the traffic or the rule, so that 0.0.0.1 and
-//! ::1 never meet.
+//! Addresses of both families are held as `u128`; the family is known from the traffic or the rule, so that `0.0.0.1`
+//! and `::1` never meet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

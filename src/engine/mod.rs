@@ -14,6 +14,8 @@ mod diagnose;
 mod evidence;
 mod filter;
 mod fix;
+#[cfg(test)]
+mod laws;
 mod layer;
 mod reach;
 mod region;

@@ -178,16 +178,13 @@ impl<T: Bound> From<Span<T>> for SpanSet<T> {
 /// Whether the number lies in one of the sorted spans.
 #[inline]
 pub(crate) fn contains<T: Bound>(spans: &[Span<T>], number: T) -> bool {
-    match spans {
-        // By far the most common: a rule with one prefix or one port.
-        [only] => only.contains(number),
-        _ => {
-            let next = spans.partition_point(|span| span.first <= number);
-            next.checked_sub(1)
-                .and_then(|at| spans.get(at))
-                .is_some_and(|span| span.contains(number))
-        }
+    // By far the most common: a rule with one prefix or one port.
+    if let [only] = spans {
+        return only.contains(number);
     }
+    let next = spans.partition_point(|span| span.first <= number);
+    let before = next.checked_sub(1).and_then(|at| spans.get(at));
+    before.is_some_and(|span| span.contains(number))
 }
 
 /// The parts of the sorted spans that lie in `window`, in order.

@@ -54,9 +54,9 @@ pub(super) fn address_group(name: &str, group: &AddressGroup) -> CompiledAddress
             Ok((family, span)) => {
                 let [v4, v6] = &mut spans;
                 if family == Family::V4 {
-                    v4.push(span)
+                    v4.push(span);
                 } else {
-                    v6.push(span)
+                    v6.push(span);
                 }
             }
             Err(message) => faults.invalid.push(Fault {

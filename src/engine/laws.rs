@@ -1,0 +1,256 @@
+//! Algebraic laws of the engine, on random rule lists over few values, so that rules meet often.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{
+    Action, AddressMatch, Case, CheckId, Direction, Family, Layer, Leg, NetworkAclState, PortMatch, ProtocolMatch,
+    Rect, Region, Rule, RuleSet, SecurityGroupState, Span, SpanSet, Traffic, diagnose, filter::Filter, layer::Side,
+    reach::Pinned, walk::blocked_sets,
+};
+
+const LOCAL: u128 = 100;
+const PORT: u16 = 80;
+
+fn addresses() -> impl Strategy<Value = AddressMatch> {
+    prop_oneof![
+        3 => Just(AddressMatch::Any),
+        6 => (0u128..16, 0u128..16).prop_map(|(a, b)| {
+            AddressMatch::Set(Span { first: 90 + a.min(b), last: 90 + a.max(b) }.into())
+        }),
+        1 => Just(AddressMatch::Set(SpanSet::default())),
+    ]
+}
+
+fn remotes() -> impl Strategy<Value = AddressMatch> {
+    prop_oneof![8 => addresses(), 1 => Just(AddressMatch::Members("a".into())), 1 => Just(AddressMatch::Members("b".into()))]
+}
+
+fn ports() -> impl Strategy<Value = PortMatch> {
+    let pool = [0u16, 1, 2, 79, 80, 81, 1023, 1024, 65_534, 65_535];
+    prop_oneof![
+        2 => Just(PortMatch::ALL),
+        2 => (0..pool.len(), 0..pool.len()).prop_map(move |(a, b)| {
+            PortMatch::only(Span { first: pool[a.min(b)], last: pool[a.max(b)] }.into())
+        }),
+    ]
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let action = prop_oneof![Just(Action::Allow), Just(Action::Deny)];
+    let protocol = prop_oneof![
+        2 => Just(ProtocolMatch::All), 4 => Just(ProtocolMatch::One(6)), 2 => Just(ProtocolMatch::One(17)),
+        1 => Just(ProtocolMatch::TcpUdp), 1 => Just(ProtocolMatch::One(1)),
+    ];
+    (action, protocol, remotes(), ports(), addresses(), ports(), 1u8..5).prop_map(
+        |(action, protocol, remote, remote_ports, local, local_ports, priority)| {
+            let portless = matches!(protocol, ProtocolMatch::All | ProtocolMatch::One(1));
+            Rule {
+                action,
+                protocol,
+                remote,
+                remote_ports: if portless { PortMatch::ALL } else { remote_ports },
+                local,
+                local_ports: if portless { PortMatch::ALL } else { local_ports },
+                index: 0,
+                priority,
+                name: "".into(),
+            }
+        },
+    )
+}
+
+fn rules() -> impl Strategy<Value = Vec<Rule>> {
+    prop::collection::vec(rule(), 0..9).prop_map(|mut rules| {
+        for (index, rule) in rules.iter_mut().enumerate() {
+            rule.index = u32::try_from(index).unwrap();
+            rule.name = format!("r{index}").into();
+        }
+        rules
+    })
+}
+
+fn traffic() -> impl Strategy<Value = Traffic> {
+    let legs = prop_oneof![Just(vec![Leg::Tcp]), Just(vec![Leg::Udp, Leg::Icmp])];
+    (legs, prop::collection::vec((90u128..106, 0u128..4), 1..4)).prop_map(|(legs, spans)| Traffic {
+        family: Family::V4,
+        legs,
+        sources: spans
+            .into_iter()
+            .map(|(first, more)| Span {
+                first,
+                last: first + more,
+            })
+            .collect(),
+        local: LOCAL,
+        port: PORT,
+    })
+}
+
+/// One packet of every kind that the rules could tell apart.
+fn packets(rules: &[Rule]) -> Vec<(u8, u128, u16, u128, u16)> {
+    let ports = |of: fn(&Rule) -> &PortMatch| {
+        let mut out = vec![1, PORT, u16::MAX];
+        out.extend(
+            rules
+                .iter()
+                .flat_map(|rule| of(rule).spans().iter().flat_map(|s| [s.first, s.last])),
+        );
+        out.sort_unstable();
+        out.dedup();
+        out
+    };
+    let mut out = Vec::new();
+    for protocol in [1, 6, 17, 50] {
+        for remote in 88..112 {
+            for remote_port in ports(|rule| &rule.remote_ports) {
+                for local in [0, LOCAL] {
+                    for local_port in ports(|rule| &rule.local_ports) {
+                        out.push((protocol, remote, remote_port, local, local_port));
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+fn allowed(rules: &[Rule], p: &(u8, u128, u16, u128, u16)) -> bool {
+    let first = rules.iter().find(|rule| rule.matches(p.0, p.1, p.2, p.3, p.4));
+    first.is_some_and(|rule| rule.action == Action::Allow)
+}
+
+fn same(left: &Region, right: &Region) -> bool {
+    left.clone().difference(right).is_empty() && right.clone().difference(left).is_empty()
+}
+
+fn case(traffic: Traffic, layer: Layer, direction: Direction, rules: &[Rule]) -> Case {
+    let mut set = RuleSet::new("x");
+    for rule in rules {
+        set.push(direction, Family::V4, rule.clone());
+        set.names[usize::from(direction == Direction::Egress)].push(Arc::clone(&rule.name));
+    }
+    let (mut groups, mut acl) = (SecurityGroupState::NotApplied, NetworkAclState::Absent);
+    match layer {
+        Layer::SecurityGroup => {
+            set.sort_by_priority();
+            groups = SecurityGroupState::Groups(vec![Arc::new(set)]);
+        }
+        Layer::NetworkAcl => {
+            acl = NetworkAclState::InForce {
+                rules: Arc::new(set),
+                stateful: false,
+            }
+        }
+    }
+    Case {
+        traffic,
+        configured_port: None,
+        backend_port: PORT,
+        security_groups: groups,
+        network_acl: acl,
+        subnet: vec![],
+    }
+}
+
+fn layers() -> impl Strategy<Value = (Layer, Direction)> {
+    let layer = prop_oneof![Just(Layer::SecurityGroup), Just(Layer::NetworkAcl)];
+    (layer, prop_oneof![Just(Direction::Ingress), Just(Direction::Egress)])
+}
+
+/// A security group's rules say nothing about its own address or the other end's port.
+fn fitting(layer: Layer, rules: Vec<Rule>) -> Vec<Rule> {
+    rules
+        .into_iter()
+        .map(|rule| match layer {
+            Layer::NetworkAcl => Rule {
+                remote: match rule.remote {
+                    AddressMatch::Members(_) => AddressMatch::Any,
+                    other => other,
+                },
+                priority: 0,
+                ..rule
+            },
+            Layer::SecurityGroup => Rule {
+                local: AddressMatch::Any,
+                remote_ports: PortMatch::ALL,
+                ..rule
+            },
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn dropped_is_what_the_first_matching_rule_does_not_allow(traffic in traffic(), rules in rules()) {
+        let filter = Filter { family: Family::V4, segments: &[&rules] };
+        for leg in &traffic.legs {
+            let dropped = filter.dropped(&traffic, *leg, traffic.required()).region;
+            for p in packets(&rules).iter().filter(|p| p.0 == leg.protocol(Family::V4) && p.3 == LOCAL && p.4 == PORT) {
+                let required = traffic.sources.contains(p.1) && p.2 > 0;
+                let point = Rect { remote: Span::one(p.1), port: Span::one(p.2) };
+                prop_assert_eq!(dropped.meets(&point), required && !allowed(&rules, p));
+            }
+        }
+    }
+
+    #[test]
+    fn blocked_sets_together_are_all_dropped_packets(
+        traffic in traffic(), rules in rules(), (layer, direction) in layers(),
+    ) {
+        let rules = fitting(layer, rules);
+        let filter = Filter { family: Family::V4, segments: &[&rules] };
+        for leg in &traffic.legs {
+            let dropped = filter.dropped(&traffic, *leg, traffic.required()).region;
+            let sets = blocked_sets(&filter, &traffic, *leg, CheckId::of(layer, direction), &dropped);
+            let union = sets.iter().fold(Region::default(), |all, (.., set)| all.union(set));
+            prop_assert!(same(&union, &dropped));
+        }
+    }
+
+    #[test]
+    fn pinning_more_reaches_less(traffic in traffic(), rules in rules()) {
+        let filter = Filter { family: Family::V4, segments: &[&rules] };
+        let leg = traffic.legs[0];
+        let loose = Pinned { remote: true, ..Pinned::default() };
+        let tight = Pinned { remote: true, remote_port: true, protocol: true, ..Pinned::default() };
+        let all = traffic.required();
+        let (more, less) = (filter.reachable(&traffic, leg, loose, &all), filter.reachable(&traffic, leg, tight, &all));
+        prop_assert!(less.difference(&more).is_empty());
+    }
+
+    #[test]
+    fn adding_an_allow_moves_the_first_failed_item_no_further_ahead(
+        traffic in traffic(), rules in rules(), extra in rule(), at in 0usize..9, (layer, direction) in layers(),
+    ) {
+        let rules = fitting(layer, rules);
+        let mut more = rules.clone();
+        let extra = fitting(layer, vec![Rule { action: Action::Allow, index: 99, ..extra }]).remove(0);
+        more.insert(at.min(rules.len()), extra);
+        let first = |rules: &[Rule]| {
+            let verdict = diagnose(&case(traffic.clone(), layer, direction, rules));
+            verdict.findings.into_iter().find(|f| f.side == Some((layer, direction))).map(|f| f.check)
+        };
+        if let Some(after) = first(&more) {
+            let before = first(&rules);
+            prop_assert!(before.is_some_and(|before| before <= after), "{before:?} {after:?}");
+        }
+    }
+
+    #[test]
+    fn a_fix_is_always_found_for_one_object_and_is_verified(
+        traffic in traffic(), rules in rules(), (layer, direction) in layers(),
+    ) {
+        let case = case(traffic, layer, direction, &fitting(layer, rules));
+        let verdict = diagnose(&case);
+        for side in Side::all(&case) {
+            let fails = verdict.findings.iter().any(|f| f.side == Some((side.layer, side.direction)));
+            let fix = verdict.fixes.iter().find(|fix| (fix.layer, fix.direction) == (side.layer, side.direction));
+            prop_assert_eq!(fails, fix.is_some_and(|fix| fix.verified));
+        }
+    }
+}
