@@ -12,10 +12,13 @@ use crate::{
 };
 
 use super::{
-    advice,
+    advice, budget,
     conditions::{Conditions, State, printable},
     findings, fixes, values,
 };
+
+/// So many findings with the longest names and two patches fit into a status without a look.
+const FEW_FINDINGS: usize = 4;
 
 /// Source prefixes listed before the rest is only counted.
 const MAX_SOURCES: usize = 16;
@@ -190,7 +193,7 @@ fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagno
     let failed = u32::try_from(verdict.findings.len()).unwrap_or(u32::MAX);
     let mut notes = advice::notes(collected, case, verdict);
     notes.extend(advice::disagreement(collected, verdict));
-    Diagnosis {
+    let mut out = Diagnosis {
         health_check: HealthCheckTraffic {
             protocol: collected
                 .health_check
@@ -221,5 +224,10 @@ fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagno
             Vec::new()
         },
         notes: notes.into_iter().map(|note| printable(&note, 512)).collect(),
+    };
+    // The usual few findings are far from the limit; measuring them would cost more than making them.
+    if out.checks.len() > FEW_FINDINGS || out.fixes.len() > 2 {
+        budget::fit(&mut out);
     }
+    out
 }

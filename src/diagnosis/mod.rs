@@ -4,6 +4,7 @@
 
 mod advice;
 pub mod backend_server;
+mod budget;
 mod conditions;
 mod findings;
 mod fixes;

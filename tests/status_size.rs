@@ -1,0 +1,150 @@
+//! A status stays small: its size is what a storm of verdicts costs the API server (design: "small on purpose").
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use elb_doctor::{
+    api::v1alpha1::{BackendServer, Diagnosis, LoadBalancer, NetworkACL, SecurityGroup, Subnet},
+    diagnosis::backend_server_status,
+    world::{Key, Object, World},
+};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use serde_json::{Value, json};
+
+fn diagnosis(objects: Vec<Value>, backend: &str) -> Diagnosis {
+    let mut world = World::default();
+    for value in objects {
+        let object: Object = match value["kind"].as_str().unwrap() {
+            "Subnet" => serde_json::from_value::<Subnet>(value).unwrap().into(),
+            "LoadBalancer" => serde_json::from_value::<LoadBalancer>(value).unwrap().into(),
+            "SecurityGroup" => serde_json::from_value::<SecurityGroup>(value).unwrap().into(),
+            "NetworkACL" => serde_json::from_value::<NetworkACL>(value).unwrap().into(),
+            "BackendServer" => serde_json::from_value::<BackendServer>(value).unwrap().into(),
+            other => panic!("{other}"),
+        };
+        world.apply(object);
+    }
+    let status = backend_server_status(&world, &Key::new("shop", backend), &Time(Timestamp::UNIX_EPOCH)).unwrap();
+    status.diagnosis.unwrap_or_else(|| panic!("{:?}", status.conditions))
+}
+
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "elb-doctor.dev/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}, "spec": spec})
+}
+
+fn unhealthy(mut backend: Value) -> Value {
+    backend["status"] = json!({"health": {"state": "Unhealthy", "reason": "ConnectTimeout"}});
+    backend
+}
+
+#[test]
+fn a_usual_finding_with_its_fix_is_under_2_kib() {
+    let found = diagnosis(
+        vec![
+            object("Subnet", "lb-a", json!({"cidrs": ["192.168.0.0/24"]})),
+            object("Subnet", "app", json!({"cidrs": ["192.168.1.0/24"]})),
+            object(
+                "LoadBalancer",
+                "web",
+                json!({"type": "Dedicated", "backendSubnetRefs": [{"name": "lb-a"}],
+                       "listeners": [{"name": "http", "protocol": "HTTP", "port": 80, "backendServerGroups": ["web"]}],
+                       "backendServerGroups": [{"name": "web", "protocol": "HTTP", "healthCheck": {"protocol": "HTTP"}}]}),
+            ),
+            object(
+                "SecurityGroup",
+                "web",
+                json!({"rules": [
+                    {"name": "office", "direction": "Ingress", "protocol": "tcp", "ports": "8080", "remote": {"cidr": "10.0.0.0/8"}},
+                    {"name": "out", "direction": "Egress"}]}),
+            ),
+            unhealthy(object(
+                "BackendServer",
+                "web-1",
+                json!({"loadBalancerRef": {"name": "web"}, "backendServerGroup": "web", "address": "192.168.1.10", "port": 8080,
+                       "subnetRef": {"name": "app"}, "securityGroupRefs": [{"name": "web"}]}),
+            )),
+        ],
+        "web-1",
+    );
+    assert_eq!((found.failed, found.fixes.len()), (1, 1));
+    let size = serde_json::to_vec(&found).unwrap().len();
+    assert!(size < 2048, "{size} bytes");
+}
+
+#[test]
+fn the_worst_finding_is_under_32_kib_and_says_what_it_left_out() {
+    // With few sources the patches are as long as they may be, with many the lists are cut.
+    for sources in [1, 3, 6, 8, 10, 12, 20, 400] {
+        worst(sources);
+    }
+}
+
+fn worst(count: usize) {
+    // The longest names that admission takes, a thousand rules that miss, two legs, IPv6, sources that no prefix joins.
+    let name = |stem: &str| format!("{stem}{}", "x".repeat(253 - stem.len()));
+    let rule_name = |number: usize| format!("r{number:04}{}", "y".repeat(248));
+    let sources: Vec<String> = (0..count)
+        .map(|n| format!("2001:db8:{:x}:{n:x}:ffff:ffff:ffff:fffd", n * 7))
+        .collect();
+    let bystander = |number: usize| format!("2001:db8:ffff:{number:x}::/64");
+    let action = |number: usize| if number % 2 == 0 { "Allow" } else { "Deny" };
+    let rules: Vec<Value> = (0..1000)
+        .map(|n| {
+            json!({"name": rule_name(n), "direction": if n % 2 == 0 { "Ingress" } else { "Egress" }, "ethertype": "IPv6", "protocol": "tcp",
+                   "ports": "2-9", "action": action(n / 2), "priority": 1, "remote": {"cidr": bystander(n)}})
+        })
+        .take(990)
+        .collect();
+    let acl: Vec<Value> = (0..990)
+        .map(|n| {
+            json!({"name": rule_name(n), "action": action(n), "ipVersion": "IPv6", "protocol": "tcp",
+                   "source": {"cidr": bystander(n)}, "sourcePorts": "0", "destination": {"cidr": bystander(n)},
+                   "destinationPorts": "9"})
+        })
+        .collect();
+    let (web, app, server) = (name("web"), name("app"), name("server"));
+    let found = diagnosis(
+        vec![
+            object("Subnet", &app, json!({"cidrs": ["2001:db8:aaaa::/64"]})),
+            object(
+                "LoadBalancer",
+                &web,
+                json!({"type": "Dedicated", "healthCheckSources": sources,
+                       "listeners": [{"name": "l", "protocol": "UDP", "port": 80, "backendServerGroups": ["g"]}],
+                       "backendServerGroups": [{"name": "g", "protocol": "UDP", "healthCheck": {"protocol": "UDP_CONNECT", "port": 1}}]}),
+            ),
+            object("SecurityGroup", &web, json!({"rules": rules})),
+            object(
+                "NetworkACL",
+                &app,
+                json!({"subnetRefs": [{"name": app}], "stateful": false, "ingress": acl, "egress": acl}),
+            ),
+            unhealthy(object(
+                "BackendServer",
+                &server,
+                json!({"loadBalancerRef": {"name": web}, "backendServerGroup": "g", "address": "2001:db8:aaaa::1", "port": 53,
+                       "subnetRef": {"name": app}, "securityGroupRefs": [{"name": web}]}),
+            )),
+        ],
+        &server,
+    );
+    assert_eq!(found.failed, 17, "everything fails");
+    assert_eq!(
+        found.health_check.sources.len() + found.health_check.omitted_sources.unwrap_or(0) as usize,
+        count
+    );
+    let source = found
+        .checks
+        .iter()
+        .find(|check| check.id.ends_with("source_ip_ingress"))
+        .unwrap();
+    let blocked = source.blocked.as_ref().unwrap();
+    assert_eq!(blocked.values.len() + blocked.omitted.unwrap_or(0) as usize, count);
+    let size = serde_json::to_vec(&found).unwrap().len();
+    println!("{count} sources: {size} bytes");
+    assert!(size < 32 * 1024, "{size} bytes with {count} sources");
+}
