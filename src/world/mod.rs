@@ -6,6 +6,7 @@
 
 mod collect;
 mod compile;
+mod faults;
 mod key;
 mod object;
 pub mod parse;
