@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     missing_docs
 )]
+#![allow(clippy::needless_pass_by_value, reason = "manifests read best where they are used")]
 
 use elb_doctor::{
     api::v1alpha1::{BackendServer, Diagnosis, LoadBalancer, NetworkACL, SecurityGroup, Subnet},
@@ -91,7 +92,7 @@ fn worst(count: usize) {
         .map(|n| format!("2001:db8:{:x}:{n:x}:ffff:ffff:ffff:fffd", n * 7))
         .collect();
     let bystander = |number: usize| format!("2001:db8:ffff:{number:x}::/64");
-    let action = |number: usize| if number % 2 == 0 { "Allow" } else { "Deny" };
+    let action = |number: usize| if number.is_multiple_of(2) { "Allow" } else { "Deny" };
     let rules: Vec<Value> = (0..1000)
         .map(|n| {
             json!({"name": rule_name(n), "direction": if n % 2 == 0 { "Ingress" } else { "Egress" }, "ethertype": "IPv6", "protocol": "tcp",

@@ -254,3 +254,91 @@ proptest! {
         }
     }
 }
+
+/// A hostile list: thin denies across every dimension, then denies that cover everything between them, then an allow for
+/// all. Cutting by the thin ones first would leave crumbs by the billion.
+#[test]
+fn thin_denies_before_wide_ones_do_not_explode() {
+    let thin = |number: u32| {
+        let at = u16::try_from(number * 13 + 1).unwrap();
+        let address = AddressMatch::Set(Span::one(u128::from(number) * 7 + 1000).into());
+        let ports = PortMatch::only(Span::one(at).into());
+        let base = Rule {
+            action: Action::Deny,
+            protocol: ProtocolMatch::All,
+            remote: AddressMatch::Any,
+            remote_ports: PortMatch::ALL,
+            local: AddressMatch::Any,
+            local_ports: PortMatch::ALL,
+            index: number,
+            priority: 0,
+            name: format!("r{number}").into(),
+        };
+        match number % 4 {
+            0 => Rule {
+                remote: address,
+                ..base
+            },
+            1 => Rule { local: address, ..base },
+            2 => Rule {
+                remote_ports: ports,
+                protocol: ProtocolMatch::TcpUdp,
+                ..base
+            },
+            _ => Rule {
+                local_ports: ports,
+                protocol: ProtocolMatch::TcpUdp,
+                ..base
+            },
+        }
+    };
+    let mut rules: Vec<Rule> = (0..996).map(thin).collect();
+    let half = 1u128 << 31;
+    for (index, span) in [
+        (
+            996,
+            Span {
+                first: 0,
+                last: half - 1,
+            },
+        ),
+        (
+            997,
+            Span {
+                first: half,
+                last: half * 2 - 1,
+            },
+        ),
+    ] {
+        let wide = AddressMatch::Set(span.into());
+        rules.push(Rule {
+            remote: wide,
+            index,
+            name: format!("r{index}").into(),
+            ..thin(0)
+        });
+    }
+    rules.push(Rule {
+        action: Action::Allow,
+        remote: AddressMatch::Any,
+        index: 998,
+        name: "r998".into(),
+        ..thin(0)
+    });
+    let traffic = Traffic {
+        family: Family::V4,
+        legs: vec![Leg::Tcp],
+        sources: Span { first: 0, last: 255 }.into(),
+        local: LOCAL,
+        port: PORT,
+    };
+    for direction in [Direction::Ingress, Direction::Egress] {
+        let verdict = diagnose(&case(traffic.clone(), Layer::NetworkAcl, direction, &rules));
+        let failed = verdict
+            .findings
+            .iter()
+            .filter(|f| f.side == Some((Layer::NetworkAcl, direction)))
+            .count();
+        assert_eq!(failed, 5, "everything is denied");
+    }
+}

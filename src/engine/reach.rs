@@ -4,12 +4,13 @@
 //! The answer is computed for a whole region of required packets at once. Every allow rule is a box over five dimensions;
 //! the denies before it cut pieces out; whatever piece remains is allowed (if not by this rule then by an earlier allow),
 //! and its shadow on the plane of remote address and remote port answers "yes" for the packets there. Packets that have
-//! their yes are taken out, so that the search ends as soon as all have it. Pieces are plain boxes on the stack; the
-//! number of pieces is that of the arrangement of the denies that meet the box: tiny for rules that people write, and
-//! a known weakness for hundreds of denies that overlap in four dimensions each.
+//! their yes are taken out, so that the search ends as soon as all have it. Pieces are plain boxes on the stack. A piece is
+//! cut by the deny that covers most of it, so that what is denied as a whole is found to be so at once, and not after all
+//! small denies before it have cut the piece to crumbs. Hundreds of denies that each overlap in four dimensions remain a
+//! known weakness: their arrangement has that many pieces.
 
 use super::{
-    Action, AddressMatch, Family, Leg, Rect, Region, Rule, Span, Traffic,
+    Action, AddressMatch, Bound, Family, Leg, Rect, Region, Rule, Span, Traffic,
     filter::Filter,
     rule::{clip, gaps},
 };
@@ -60,6 +61,21 @@ enum Cut {
     Local,
     RemotePort,
     Remote,
+}
+
+/// The part of a window that lies in sorted spans, between a number above 0 and 1; 0 if none does.
+fn part<T: Bound>(spans: &[Span<T>], window: Span<T>) -> f64 {
+    match spans {
+        [only] if only.covers(&window) => 1.0,
+        _ => {
+            let covered: f64 = clip(spans, window).map(|span| span.length()).sum();
+            if covered > 0.0 {
+                (covered / window.length()).clamp(f64::MIN_POSITIVE.sqrt().sqrt(), 1.0)
+            } else {
+                0.0
+            }
+        }
+    }
 }
 
 struct Search<'a> {
@@ -148,6 +164,7 @@ impl Search<'_> {
             rule.protocol.spans()
         };
         let whole = self.whole();
+        let denies = self.denies.clone();
         let remotes = if self.by_address {
             rule.remote.spans(self.family)
         } else {
@@ -176,7 +193,7 @@ impl Search<'_> {
                                     local: *local,
                                     local_port: *local_port,
                                 },
-                                0,
+                                &denies,
                             );
                         }
                     }
@@ -209,42 +226,56 @@ impl Search<'_> {
         }
     }
 
-    /// Settles the shadow of what the denies from number `from` on leave of the cell.
-    fn cell(&mut self, cell: Cell, from: usize) {
+    /// Settles the shadow of what the denies leave of the cell. Their order does not matter: all come before the allow.
+    fn cell(&mut self, cell: Cell, denies: &[&Rule]) {
         let shadow = self.shadow(&cell);
         if !self.open.meets(&shadow) {
             return;
         }
-        let denies = self.denies.get(from..).unwrap_or_default();
-        match denies.iter().position(|deny| self.meets(deny, &cell)) {
-            None => self.open.subtract(&shadow),
-            Some(at) => {
-                if let Some(deny) = denies.get(at).copied() {
-                    self.cut(cell, deny, &CUTS, from + at + 1);
-                }
+        let mut meeting = Vec::new();
+        let mut widest: Option<(f64, &Rule)> = None;
+        for deny in denies {
+            let covered = self.covered(deny, &cell);
+            if covered <= 0.0 {
+                continue;
             }
+            meeting.push(*deny);
+            if widest.is_none_or(|(most, _)| covered > most) {
+                widest = Some((covered, deny));
+            }
+        }
+        match widest {
+            None => self.open.subtract(&shadow),
+            Some((_, deny)) => self.cut(cell, deny, &CUTS, &meeting),
         }
     }
 
-    fn meets(&self, deny: &Rule, cell: &Cell) -> bool {
-        fn some<T: super::Bound>(spans: &[Span<T>], window: Span<T>) -> bool {
-            clip(spans, window).next().is_some()
-        }
+    /// The part of the cell that a deny covers, roughly; 0 only if it meets none of it.
+    fn covered(&self, deny: &Rule, cell: &Cell) -> f64 {
         let (protocols, count) = deny.protocol.spans();
-        (self.pinned.protocol
-            || protocols
-                .iter()
-                .take(count)
-                .any(|p| p.intersection(&cell.protocol).is_some()))
-            && (!self.by_address || some(deny.remote.spans(self.family), cell.remote))
-            && (self.pinned.local_port || some(deny.local_ports.spans(), cell.local_port))
-            && some(deny.remote_ports.spans(), cell.remote_port)
-            && (self.pinned.local || some(deny.local.spans(self.family), cell.local))
+        let protocols = protocols.get(..count).unwrap_or_default();
+        let mut out = 1.0;
+        if !self.pinned.protocol {
+            out *= part(protocols, cell.protocol);
+        }
+        if !self.pinned.local_port {
+            out *= part(deny.local_ports.spans(), cell.local_port);
+        }
+        if self.by_address && out > 0.0 {
+            out *= part(deny.remote.spans(self.family), cell.remote);
+        }
+        if out > 0.0 {
+            out *= part(deny.remote_ports.spans(), cell.remote_port);
+        }
+        if !self.pinned.local && out > 0.0 {
+            out *= part(deny.local.spans(self.family), cell.local);
+        }
+        out
     }
 
     /// Goes on with the pieces of the cell that lie outside the deny, dimension by dimension; what lies inside in all of
     /// them is dropped.
-    fn cut(&mut self, cell: Cell, deny: &Rule, cuts: &[Cut], next: usize) {
+    fn cut(&mut self, cell: Cell, deny: &Rule, cuts: &[Cut], next: &[&Rule]) {
         let Some((cut, rest)) = cuts.split_first() else { return };
         match cut {
             Cut::Protocol if self.pinned.protocol => self.cut(cell, deny, rest, next),

@@ -9,6 +9,8 @@ pub trait Bound: Copy + Ord {
     fn after(self) -> Option<Self>;
     /// The number before, unless this is the first.
     fn before(self) -> Option<Self>;
+    /// How far this number lies above a smaller one, roughly.
+    fn above(self, smaller: Self) -> f64;
 }
 
 macro_rules! bound {
@@ -21,6 +23,11 @@ macro_rules! bound {
             #[inline]
             fn before(self) -> Option<Self> {
                 self.checked_sub(1)
+            }
+            #[inline]
+            #[allow(clippy::cast_precision_loss, clippy::cast_lossless, reason = "rough by contract")]
+            fn above(self, smaller: Self) -> f64 {
+                (self - smaller) as f64
             }
         }
     )*};
@@ -56,6 +63,12 @@ impl<T: Bound> Span<T> {
     #[inline]
     pub fn contains(&self, number: T) -> bool {
         self.first <= number && number <= self.last
+    }
+
+    /// How many numbers it has, roughly.
+    #[inline]
+    pub fn length(&self) -> f64 {
+        self.last.above(self.first) + 1.0
     }
 
     /// Whether every number of `other` lies in this span.
