@@ -29,6 +29,7 @@ demo-down: ## Stop what demo-up has left
 
 .PHONY: test
 test: control-plane ## Everything that a change must pass, integration tests included
+	@[[ $${ELB_DOCTOR_WITHOUT_KERNEL:-} = 1 ]] || tests/packages nft=nftables ip=iproute2 unshare=util-linux
 	$(CARGO) test --locked
 
 .PHONY: unit
