@@ -25,9 +25,6 @@ use super::{
 /// Reason of the event that tells of a backend server that became healthy.
 const RECOVERED: &str = "Recovered";
 
-/// How the note begins that tells of a disagreement between the report and the prediction.
-const DISAGREEMENT: &str = "Disagreement: ";
-
 /// Refusals that somebody has to put right before a diagnosis can say anything.
 const MISCONFIGURATIONS: [&str; 4] = [
     reasons::REFERENCE_NOT_FOUND,
@@ -60,7 +57,7 @@ impl Reconciled for BackendServer {
             metrics.count_failed_check(&check.id);
         }
         let mut notes = written.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes);
-        if notes.any(|note| note.starts_with(DISAGREEMENT)) {
+        if notes.any(|note| note.starts_with(diagnosis::DISAGREEMENT)) {
             metrics.count_disagreement();
         }
     }

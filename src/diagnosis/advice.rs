@@ -2,9 +2,15 @@
 
 use crate::{
     api::v1alpha1::{HealthCheckProtocol, LoadBalancerType},
-    engine::{Case, Direction, Family, Impact, Layer, NetworkAclState, SecurityGroupState, Verdict, format_address},
+    engine::{
+        AddressMatch, Case, Direction, Family, Impact, Layer, NetworkAclState, SecurityGroupState, Verdict,
+        format_address,
+    },
     world::{Collected, SourceOrigin},
 };
+
+/// How a note on disagreement between the report and the prediction begins.
+pub const DISAGREEMENT: &str = "Disagreement: ";
 
 /// What a reported reason says about the probes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,11 +51,11 @@ pub(super) fn disagreement(collected: &Collected, verdict: &Verdict) -> Option<S
     let reason = reported_reason(collected)?;
     match report(Some(reason)) {
         Report::GetsThrough if verdict.impact == Impact::Blocks => Some(format!(
-            "Disagreement: {reason} is reported, so probes get through, but by these rules every probe is dropped; the rules \
+            "{DISAGREEMENT}{reason} is reported, so probes get through, but by these rules every probe is dropped; the rules \
              or the health check sources known here are stale or wrong"
         )),
         Report::NoAnswer if verdict.dropped.is_none() => Some(format!(
-            "Disagreement: {reason} is reported, so probes get no answer, but by these rules none is dropped; something else \
+            "{DISAGREEMENT}{reason} is reported, so probes get no answer, but by these rules none is dropped; something else \
              drops them, or the rules or health check sources known here are stale or wrong"
         )),
         _ => None,
@@ -96,6 +102,19 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
     }
     if fails(verdict, Layer::SecurityGroup, Direction::Egress) {
         out.push("Security groups are stateful: their outbound rules cannot stop replies to probes".to_owned());
+    }
+    if let SecurityGroupState::Groups(groups) = &case.security_groups
+        && [Direction::Ingress, Direction::Egress].into_iter().any(|direction| {
+            let mut rules = groups
+                .iter()
+                .flat_map(|group| group.rules(direction, case.traffic.family));
+            fails(verdict, Layer::SecurityGroup, direction)
+                && rules.any(|rule| matches!(rule.remote, AddressMatch::Members(_)))
+        })
+    {
+        out.push(
+            "Assumed: health check sources are members of no security group, so rules for members miss them".to_owned(),
+        );
     }
     match &collected.source_origin {
         Some(SourceOrigin::Subnets(names)) => {

@@ -152,9 +152,7 @@ impl Text<'_> {
         let [only] = nearest.misses.as_slice() else { return None };
         let dimension = values::dimension_name(values::dimension(self.layer, self.direction, *only));
         if let Some(group) = self.members_only(nearest) {
-            return Some(format!(
-                "rule {rule} allows only members of security group {group}, and health check addresses are members of no group"
-            ));
+            return Some(format!("rule {rule} allows only members of security group {group}"));
         }
         let wanted = match only {
             Dimension::Protocol => self

@@ -15,6 +15,7 @@ mod values;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+pub use advice::DISAGREEMENT;
 pub use backend_server::backend_server_status;
 pub use conditions::printable;
 pub use load_balancer::load_balancer_status;
