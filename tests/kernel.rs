@@ -102,10 +102,11 @@ fn the_kernel_treats_packets_as_predicted() {
     // Most of the time goes into waiting for processes, so several rows of namespaces work side by side.
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Report::default());
+    let rows: Vec<Row> = (0..4).map(|_| Row::new()).collect();
     std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut row = Row::new();
+        for mut row in rows {
+            let (next, all, cases) = (&next, &all, &cases);
+            scope.spawn(move || {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let report = trial::run(&mut row, case);
                     all.lock().unwrap().add(report);

@@ -246,7 +246,7 @@ impl Row {
         to.ask(&Request::Listen(listen.into_iter().collect()));
         from.ask(&Request::Send(packets.to_vec()));
 
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(20);
         let mut fates: Vec<Option<Fate>> = vec![None; packets.len()];
         loop {
             std::thread::sleep(Duration::from_millis(2));

@@ -102,6 +102,7 @@ fn heal(row: &mut Row, case: &Case, what: &str, world: &[Value], report: &mut Re
             fates: &fates,
             stateful: is_stateful(&world, case, &layers),
             alone: layers.len() == 1,
+            is_fixed: round > 0,
             report,
         };
         for packet in &packets {
@@ -222,6 +223,8 @@ struct Trial<'a> {
     stateful: bool,
     /// Only one layer is applied: who drops is known.
     alone: bool,
+    /// A fix has been applied.
+    is_fixed: bool,
     report: &'a mut Report,
 }
 
@@ -254,9 +257,7 @@ impl Trial<'_> {
                 if !inbound {
                     self.check(packet, "reply", forecast.outbound, outbound);
                 }
-                if self.told.ends_with(" 0 fixes") {
-                    // counted with the first fix
-                } else {
+                if self.is_fixed {
                     self.report.count("after a fix");
                 }
                 let how = match (inbound, outbound) {
