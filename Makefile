@@ -9,7 +9,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin:/usr/local/go/bin
 
 CARGO ?= cargo
 tools := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/elb-doctor/tools
-scripts = $(shell git ls-files '*.sh' .ci/run tests/packages tests/control-plane/{find,up,down,ctl})
+scripts := $(wildcard examples/*.sh tests/control-plane/*.sh) .ci/run tests/packages $(addprefix tests/control-plane/,find up down ctl)
 
 .PHONY: help
 help: ## List what can be made
@@ -28,7 +28,7 @@ demo-down: ## Stop what demo-up has left
 	@examples/demo.sh down
 
 .PHONY: test
-test: control-plane ## Everything that a change must pass, integration tests included
+test: toolchain control-plane ## Everything that a change must pass, integration tests included
 	@[[ $${ELB_DOCTOR_WITHOUT_KERNEL:-} = 1 ]] || tests/packages nft=nftables ip=iproute2 unshare=util-linux
 	$(CARGO) test --locked
 
@@ -38,7 +38,7 @@ unit: ## The tests inside the library: no control plane, seconds
 
 .PHONY: control-plane
 control-plane: ## Find, download or build etcd, kube-apiserver and kubectl
-	@echo "control plane: $$(tests/control-plane/find)"
+	@dir=$$(tests/control-plane/find); echo "control plane: $$dir"
 
 .PHONY: build
 build: toolchain ## The program, with debug assertions: target/debug/elb-doctor
@@ -51,7 +51,7 @@ release: toolchain ## The program as it is shipped: target/release/elb-doctor
 .PHONY: toolchain
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "there is no cargo: install Rust $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer, https://rustup.rs" >&2; exit 1; }
-	@command -v cc >/dev/null || { echo "there is no C compiler: apt-get install gcc libc6-dev" >&2; exit 1; }
+	@command -v cc >/dev/null || tests/packages cc=gcc cc=libc6-dev
 
 .PHONY: lint
 lint: toolchain ## Formatting, clippy and shellcheck, warnings denied

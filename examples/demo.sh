@@ -96,7 +96,7 @@ reports() {
     awk '
         /^kind: / { kind = $2 }
         kind == "BackendServer" && /^metadata:/ { match($0, /name: [^,]+/); name = substr($0, RSTART + 6, RLENGTH - 6) }
-        kind == "BackendServer" && /^  health:/ { gsub(/.*{ state: | }/, ""); gsub(/, reason:/, ""); print name, $0 }
+        kind == "BackendServer" && /^  health:/ { gsub(/.*[{] state: | }/, ""); gsub(/, reason:/, ""); print name, $0 }
     ' examples/*.yaml
 }
 
@@ -166,14 +166,22 @@ begin() {
     source "$state/control-plane/env"
 }
 
-[[ -x $program ]] || { say "there is no $program: use make demo"; exit 1; }
+# needs_program: stopping does not need it.
+needs_program() {
+    [[ -x $program ]] || { say "there is no $program: use make demo"; exit 1; }
+}
+
 case ${1-} in
     '')
+        needs_program
         begin "$(mktemp -d)" --owner $$
         show
         say 'stopping'
         ;;
-    up) up ;;
+    up)
+        needs_program
+        up
+        ;;
     down)
         state=$kept
         if [[ -e $state ]]; then stop; fi

@@ -102,7 +102,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         shared_sources: args.shared_sources,
     };
-    let backends = diagnose(&loaded, settings, args.all, &Time(Timestamp::now()));
+    let world = world(&loaded, settings, args.all);
+    let backends = diagnose(&world, &Time(Timestamp::now()));
+    let invalid = invalid_values(&world);
     warn_of_refusals(&backends);
 
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -112,17 +114,21 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             out.write_all(table::render(&backends, &style).as_bytes())?;
         }
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &list(&backends)?)?;
+            serde_json::to_writer_pretty(&mut out, &list(&backends)?).map_err(io::Error::from)?;
             writeln!(out)?;
         }
         Format::Yaml => out.write_all(serde_saphyr::to_string(&list(&backends)?)?.as_bytes())?,
     }
     out.flush()?;
+    drop(out);
+    if invalid > 0 {
+        return Ok(ExitCode::from(INVALID));
+    }
     Ok(exit_code(&loaded, &backends, args.strict))
 }
 
-/// Every readable backend server with its status filled in, by namespace and name.
-fn diagnose(loaded: &Loaded, settings: Settings, all: bool, now: &Time) -> Vec<BackendServer> {
+/// What was loaded, as one world.
+fn world(loaded: &Loaded, settings: Settings, all: bool) -> World {
     let mut world = World::new(settings);
     let mut invalid = Vec::new();
     for loaded in &loaded.objects {
@@ -144,10 +150,30 @@ fn diagnose(loaded: &Loaded, settings: Settings, all: bool, now: &Time) -> Vec<B
     for (kind, key, why) in invalid.into_iter().chain(loaded.unreadable.iter().cloned()) {
         world.mark_invalid(kind, &key, why);
     }
+    world
+}
+
+/// Says which values admission cannot judge and no diagnosis can use, whether or not a backend server reads them; returns
+/// how many there are.
+fn invalid_values(world: &World) -> usize {
+    let invalid = world.invalid_values();
+    let mut err = io::stderr().lock();
+    for (key, fault) in invalid.iter().take(MAX_PROBLEMS) {
+        let line = format!("{}: namespace {}: {fault}", reasons::INVALID_SPEC, key.namespace);
+        let _ = writeln!(err, "error: {}", printable(&line));
+    }
+    if let Some(more) = invalid.len().checked_sub(MAX_PROBLEMS).filter(|more| *more > 0) {
+        let _ = writeln!(err, "error: and {more} more");
+    }
+    invalid.len()
+}
+
+/// Every readable backend server with its status filled in, by namespace and name.
+fn diagnose(world: &World, now: &Time) -> Vec<BackendServer> {
     let mut backends = BTreeMap::new();
     for key in world.keys(Kind::BackendServer) {
         if let Some(Object::BackendServer(backend)) = world.get(Kind::BackendServer, &key)
-            && let Some(status) = backend_server_status(&world, &key, now)
+            && let Some(status) = backend_server_status(world, &key, now)
         {
             let mut backend = (*backend).clone();
             let health = backend.status.take().and_then(|s| s.health);
@@ -220,20 +246,17 @@ fn complain(loaded: &Loaded) {
 fn warn_of_refusals(backends: &[BackendServer]) {
     let mut err = io::stderr().lock();
     for backend in backends {
-        let Some(refusal) = refusal(backend).filter(|r| r.reason != reasons::BACKEND_NOT_UNHEALTHY) else {
+        // What is invalid was said already, as an error of its own object.
+        let quiet = [reasons::BACKEND_NOT_UNHEALTHY, reasons::INVALID_SPEC];
+        let Some(refusal) = refusal(backend).filter(|r| !quiet.contains(&r.reason.as_str())) else {
             continue;
-        };
-        let level = if refusal.reason == reasons::INVALID_SPEC {
-            "error"
-        } else {
-            "warning"
         };
         let name = table::name(backend);
         let line = format!(
             "BackendServer {name} not diagnosed: {}: {}",
             refusal.reason, refusal.message
         );
-        let _ = writeln!(err, "{level}: {}", printable(&line));
+        let _ = writeln!(err, "warning: {}", printable(&line));
     }
 }
 

@@ -50,18 +50,23 @@ struct Answer {
     refused: Option<Refusal>,
 }
 
-/// A troubleshoot request's status as it ought to be now, and when to look again. A finished request's status is returned as
-/// it is: it is a record.
+/// A troubleshoot request's status as it ought to be now, and when to look again. A finished request is a record: its
+/// findings never change, and only the generation that they were held against is kept current.
 #[must_use]
 pub fn troubleshoot_request_status(
     world: &World,
     request: &TroubleshootRequest,
     now: &Time,
 ) -> (TroubleshootRequestStatus, Next) {
-    let held = request.status.clone().unwrap_or_default();
-    if let Some(completed) = &held.completion_time {
+    let mut held = request.status.clone().unwrap_or_default();
+    if let Some(completed) = held.completion_time.clone() {
+        // The ttl may still change, and with it the generation: say that it was seen, or whoever waits waits for ever.
+        held.observed_generation = request.metadata.generation;
+        for condition in &mut held.conditions {
+            condition.observed_generation = request.metadata.generation;
+        }
         let next = match request.spec.ttl_seconds_after_finished {
-            Some(ttl) => Next::DeleteAt(after(completed, ttl)),
+            Some(ttl) => Next::DeleteAt(after(&completed, ttl)),
             None => Next::Finished,
         };
         return (held, next);

@@ -154,6 +154,61 @@ impl World {
         faults
     }
 
+    /// Every invalid value of every object, used by a backend server or not, with the object's key; by kind and name.
+    /// Objects marked invalid as a whole are left out: whoever marked them knows.
+    #[must_use]
+    pub fn invalid_values(&self) -> Vec<(Key, Fault)> {
+        let kinds = [
+            Kind::LoadBalancer,
+            Kind::BackendServer,
+            Kind::SecurityGroup,
+            Kind::NetworkACL,
+            Kind::Subnet,
+            Kind::AddressGroup,
+        ];
+        let mut out = Vec::new();
+        for kind in kinds {
+            for key in self.keys(kind) {
+                if self.invalid.contains_key(&(kind, key.clone())) {
+                    continue;
+                }
+                let own = format!("{kind:?} {}", key.name);
+                let faults = self.faults_of(kind, &key).invalid.into_iter();
+                let faults = faults.filter(|fault| fault.object == own && !fault.field.is_empty());
+                out.extend(faults.map(|fault| (key.clone(), fault)));
+            }
+        }
+        out
+    }
+
+    fn faults_of(&self, kind: Kind, key: &Key) -> Faults {
+        let mut faults = Faults::default();
+        match kind {
+            Kind::LoadBalancer => {
+                faults = self
+                    .load_balancer(key)
+                    .map(|o| self.load_balancer_faults(key, o))
+                    .unwrap_or_default();
+            }
+            Kind::BackendServer => {
+                faults = self
+                    .backend_server(key)
+                    .map(|o| self.backend_faults(key, o))
+                    .unwrap_or_default();
+            }
+            Kind::SecurityGroup => faults = self.security_group_faults(key),
+            Kind::NetworkACL => faults = self.network_acl_faults(key),
+            Kind::Subnet => self.subnet_faults(key, "", "", &mut faults),
+            Kind::AddressGroup => {
+                faults = self
+                    .compiled_addresses(key)
+                    .map(|group| group.faults.clone())
+                    .unwrap_or_default();
+            }
+        }
+        faults
+    }
+
     /// The other network ACLs that claim a subnet of this one, with the subnet.
     #[must_use]
     pub fn rival_acls(&self, key: &Key) -> Vec<(String, String)> {
