@@ -10,7 +10,7 @@
 //! [`Core`] is the queue without a clock; [`Queue`] adds the clock, the lock and the waiting.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -56,12 +56,14 @@ enum Pop {
 struct Core {
     /// Keys that wait for a worker or, while a worker has them, for that worker to be done.
     dirty: HashMap<Key, Waiting>,
-    processing: HashSet<Key>,
+    /// Keys that a worker has, each with the lane it came by.
+    processing: HashMap<Key, Lane>,
     /// Keys of `dirty` that no worker has, in order; an entry counts only while the key waits in that lane.
     changes: VecDeque<Key>,
     sweeps: VecDeque<Key>,
     delayed: BTreeSet<(Instant, Key)>,
-    due: HashMap<Key, Instant>,
+    /// The same by key, with the lane that it will wait in.
+    due: HashMap<Key, (Instant, Lane)>,
     failures: HashMap<Key, u32>,
     open: bool,
     closed: bool,
@@ -79,34 +81,43 @@ impl Core {
             None => (true, now),
         };
         self.dirty.insert(key.clone(), Waiting { lane, since });
-        if !self.processing.contains(&key) {
+        if !self.processing.contains_key(&key) {
             self.line(lane).push_back(key);
         }
         fresh
     }
 
-    /// Adds the key at that time; the earliest time asked for counts.
-    fn add_at(&mut self, key: Key, at: Instant) {
+    /// Adds the key at that time; of several the earliest time and the faster lane count.
+    fn add_at(&mut self, key: Key, lane: Lane, at: Instant) {
         if self.closed || !self.open {
             return;
         }
-        if let Some(held) = self.due.get(&key).copied() {
-            if held <= at {
-                return;
+        let (mut lane, mut at) = (lane, at);
+        if let Some((held_at, held_lane)) = self.cancel(&key) {
+            at = at.min(held_at);
+            if held_lane == Lane::Change {
+                lane = held_lane;
             }
-            self.delayed.remove(&(held, key.clone()));
         }
-        self.due.insert(key.clone(), at);
+        self.due.insert(key.clone(), (at, lane));
         self.delayed.insert((at, key));
     }
 
-    /// Moves what has become due into the lane of changes and says how many keys began to wait.
+    /// Takes a delay back.
+    fn cancel(&mut self, key: &Key) -> Option<(Instant, Lane)> {
+        let held = self.due.remove(key)?;
+        self.delayed.remove(&(held.0, key.clone()));
+        Some(held)
+    }
+
+    /// Lets what has become due wait in its lane and says how many keys began to wait.
     fn ripen(&mut self, now: Instant) -> u64 {
         let mut fresh = 0;
         while self.delayed.first().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, key)) = self.delayed.pop_first() {
-                self.due.remove(&key);
-                fresh += u64::from(self.add(key, Lane::Change, now));
+            if let Some((_, key)) = self.delayed.pop_first()
+                && let Some((_, lane)) = self.due.remove(&key)
+            {
+                fresh += u64::from(self.add(key, lane, now));
             }
         }
         fresh
@@ -120,10 +131,10 @@ impl Core {
             while let Some(key) = self.line(lane).pop_front() {
                 // Else the entry is a leftover of a key that has since moved to the other lane or been handed out.
                 if self.dirty.get(&key).is_some_and(|held| held.lane == lane)
-                    && !self.processing.contains(&key)
+                    && !self.processing.contains_key(&key)
                     && let Some(held) = self.dirty.remove(&key)
                 {
-                    self.processing.insert(key.clone());
+                    self.processing.insert(key.clone(), lane);
                     return Pop::Key(key, held.since);
                 }
             }
@@ -226,23 +237,33 @@ impl Queue {
     }
 
     /// Adds a key after a delay; of several delays of one key the one that ends first counts.
-    pub(super) fn add_after(&self, key: Key, delay: Duration) {
+    pub(super) fn add_after(&self, key: Key, lane: Lane, delay: Duration) {
         // A delay beyond the clock's range never ends: there is nothing to add.
         if let Some(at) = Instant::now().checked_add(delay) {
-            self.lock().add_at(key, at);
+            self.lock().add_at(key, lane, at);
             self.wake.notify_one();
         }
     }
 
-    /// Adds a key that failed, after a delay that doubles with each failure in a row (50 ms to 60 s, with jitter).
+    /// Takes the delay of a key back, whose object is gone.
+    pub(super) fn cancel(&self, key: &Key) {
+        self.lock().cancel(key);
+    }
+
+    /// Adds a key that failed, after a delay that doubles with each failure in a row (50 ms to 60 s, with jitter). It
+    /// comes back in the lane that it came by: failed sweeps do not overtake changes.
     pub(super) fn retry(&self, key: Key) {
         self.metrics.retries.inc();
-        let failures = self.lock().fail(&key);
+        let (failures, lane) = {
+            let mut core = self.lock();
+            let lane = core.processing.get(&key).copied();
+            (core.fail(&key), lane.unwrap_or(Lane::Change))
+        };
         let delay = backoff(
             failures,
             self.spread.hash_one((&key, failures, std::time::Instant::now())),
         );
-        self.add_after(key, delay);
+        self.add_after(key, lane, delay);
     }
 
     /// Forgets the failures of a key.
@@ -250,7 +271,7 @@ impl Queue {
         self.lock().failures.remove(key);
     }
 
-    /// Waits for a key. The worker calls [`Queue::done`] when it has dealt with it. `None`: the queue is closed.
+    /// Waits for a key. The worker calls [`Queue::done`] when it has dealt with it or drops it. `None`: the queue is closed.
     pub(super) async fn next(&self) -> Option<Key> {
         loop {
             let woken = self.wake.notified();
@@ -373,14 +394,49 @@ mod tests {
     fn the_earliest_of_several_delays_counts_and_fires_once() {
         let (mut core, now) = (core(), Instant::now());
         let second = Duration::from_secs(1);
-        core.add_at(key("apple"), now + 5 * second);
-        core.add_at(key("apple"), now + second);
-        core.add_at(key("apple"), now + 9 * second);
+        for seconds in [5, 1, 9] {
+            core.add_at(key("apple"), Lane::Change, now + seconds * second);
+        }
         assert_eq!(core.pop(), Pop::Nothing(Some(now + second)));
         assert_eq!(core.ripen(now + second), 1);
         assert_eq!(popped(&mut core).as_deref(), Some("apple"));
         assert_eq!(core.ripen(now + 20 * second), 0);
         assert_eq!(core.pop(), Pop::Nothing(None));
+    }
+
+    #[test]
+    fn a_delayed_key_keeps_its_lane_unless_a_change_asks_for_it_too() {
+        let (mut core, now) = (core(), Instant::now());
+        let second = Duration::from_secs(1);
+        core.add_at(key("plum"), Lane::Sweep, now);
+        core.add_at(key("pear"), Lane::Sweep, now);
+        core.add_at(key("pear"), Lane::Change, now + second);
+        core.add_at(key("fig"), Lane::Change, now + second);
+        core.add_at(key("fig"), Lane::Sweep, now);
+        assert_eq!(core.ripen(now), 3);
+        let order: Vec<_> = std::iter::from_fn(|| popped(&mut core)).collect();
+        assert_eq!(order, ["fig", "pear", "plum"]);
+    }
+
+    #[test]
+    fn a_delay_that_is_taken_back_never_ends() {
+        let (mut core, now) = (core(), Instant::now());
+        core.add_at(key("apple"), Lane::Change, now);
+        core.cancel(&key("apple"));
+        assert_eq!(core.ripen(now + Duration::from_secs(1)), 0);
+        assert_eq!(core.pop(), Pop::Nothing(None));
+        assert!(core.due.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_swept_key_that_fails_comes_back_as_a_sweep() {
+        let queue = Queue::new(QueueMetrics::default());
+        queue.open();
+        queue.add(key("plum"), Lane::Sweep);
+        let plum = queue.next().await.unwrap();
+        queue.retry(plum.clone());
+        queue.done(&plum, Duration::ZERO);
+        assert_eq!(queue.lock().due.get(&plum).map(|(_, lane)| *lane), Some(Lane::Sweep));
     }
 
     #[test]
@@ -391,7 +447,7 @@ mod tests {
         assert_eq!(core.pop(), Pop::Closed);
         let mut parked = Core::default();
         assert!(!parked.add(key("apple"), Lane::Change, now));
-        parked.add_at(key("apple"), now);
+        parked.add_at(key("apple"), Lane::Change, now);
         assert_eq!(parked.pop(), Pop::Nothing(None));
     }
 
@@ -415,7 +471,7 @@ mod tests {
         let queue = Arc::new(Queue::new(QueueMetrics::default()));
         queue.open();
         let handled = Arc::new(AtomicUsize::new(0));
-        let held = Arc::new(Mutex::new(HashSet::new()));
+        let held = Arc::new(Mutex::new(std::collections::HashSet::new()));
         let workers: Vec<_> = (0..6)
             .map(|_| {
                 let (queue, handled, held) = (queue.clone(), handled.clone(), held.clone());
@@ -436,7 +492,7 @@ mod tests {
                 if number % 2 == 0 {
                     queue.add(key, Lane::Change);
                 } else {
-                    queue.add_after(key, Duration::from_millis(round % 3));
+                    queue.add_after(key, Lane::Change, Duration::from_millis(round % 3));
                 }
             }
             tokio::task::yield_now().await;

@@ -30,6 +30,8 @@ use super::{
 const LOAD_BALANCER_DEBOUNCE: Duration = Duration::from_millis(150);
 /// A request is written moments after the mark that it asks about, and comes by another watch: this lets the mark come first.
 const REQUEST_DEBOUNCE: Duration = Duration::from_millis(100);
+/// After a start the watches catch up each in its own time: what a request asks about may be told later than the request itself.
+const SWEPT_REQUEST: Duration = Duration::from_secs(1);
 
 /// One controller's queue and metrics.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    fn new(metrics: &Metrics, controller: &'static str, workers: u16) -> Self {
+    pub(super) fn new(metrics: &Metrics, controller: &'static str, workers: u16) -> Self {
         let metrics = metrics.controller(controller, workers);
         Self {
             queue: Queue::new(metrics.queue.clone()),
@@ -213,8 +215,13 @@ impl Shared {
         let fresh = requests.apply(&key, request);
         drop(requests);
         if fresh {
-            self.desks.requests.queue.add_after(key, REQUEST_DEBOUNCE);
+            self.wake_request(key);
         }
+    }
+
+    fn wake_request(&self, key: Key) {
+        let queue = &self.desks.requests.queue;
+        queue.add_after(key, Lane::Change, REQUEST_DEBOUNCE);
     }
 
     /// Takes in what the API server returned for a write of a request; not when it was deleted meanwhile.
@@ -232,6 +239,8 @@ impl Shared {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .delete(key);
+        // Its deadline or its end may be days away.
+        self.desks.requests.queue.cancel(key);
     }
 
     fn fan_out(&self, namespace: &str, affected: Affected) {
@@ -254,13 +263,14 @@ impl Shared {
             }
         }
         for key in load_balancers {
-            self.desks.load_balancers.queue.add_after(key, LOAD_BALANCER_DEBOUNCE);
+            let queue = &self.desks.load_balancers.queue;
+            queue.add_after(key, Lane::Change, LOAD_BALANCER_DEBOUNCE);
         }
         let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
         let waiting = requests.unfinished_in(namespace);
         drop(requests);
         for key in waiting {
-            self.desks.requests.queue.add_after(key, REQUEST_DEBOUNCE);
+            self.wake_request(key);
         }
     }
 
@@ -277,8 +287,14 @@ impl Shared {
                 desk.queue.add(key, Lane::Sweep);
             }
         }
-        for key in self.request_keys() {
-            self.desks.requests.queue.add(key, Lane::Sweep);
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        for key in requests.all.keys() {
+            let queue = &self.desks.requests.queue;
+            if requests.unfinished.contains(key) {
+                queue.add_after(key.clone(), Lane::Sweep, SWEPT_REQUEST);
+            } else {
+                queue.add(key.clone(), Lane::Sweep);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use tracing::{debug, error, warn};
 
 use crate::world::Key;
 
-use super::{failure::Failure, shared::Desk};
+use super::{failure::Failure, queue::Lane, shared::Desk};
 
 /// How a reconcile ended well.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,26 +51,51 @@ impl Complaints {
     }
 }
 
+/// A key that a worker has. Given back however the work ends: done, or dropped in the middle because the lease is lost. Else the
+/// queue would hold it for busy, and nobody would get it ever again.
+struct Taken<'a> {
+    desk: &'a Desk,
+    key: Key,
+    began: Instant,
+}
+
+impl<'a> Taken<'a> {
+    fn new(desk: &'a Desk, key: Key) -> Self {
+        desk.metrics.active.inc();
+        Self {
+            desk,
+            key,
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.desk.metrics.active.dec();
+        self.desk.queue.done(&self.key, self.began.elapsed());
+    }
+}
+
 /// Works until the queue is closed.
 pub(super) async fn work<R>(desk: &Desk, kind: &'static str, reconcile: impl Fn(Key) -> R)
 where
     R: Future<Output = Result<Done, Failure>>,
 {
     while let Some(key) = desk.queue.next().await {
-        desk.metrics.active.inc();
-        let began = Instant::now();
+        let taken = Taken::new(desk, key);
+        let key = &taken.key;
         // A fault in one object's diagnosis must not take the worker from all others.
         let result = AssertUnwindSafe(reconcile(key.clone())).catch_unwind().await;
-        let took = began.elapsed();
+        let took = taken.began.elapsed();
         desk.metrics.time.observe(took.as_secs_f64());
-        desk.metrics.active.dec();
         match result {
             Ok(Ok(done)) => {
-                desk.queue.forget(&key);
+                desk.queue.forget(key);
                 match done {
                     Done::UntilChange => desk.metrics.success.inc(),
                     Done::For(delay) => {
-                        desk.queue.add_after(key.clone(), delay);
+                        desk.queue.add_after(key.clone(), Lane::Change, delay);
                         desk.metrics.requeue_after.inc()
                     }
                 };
@@ -94,13 +119,46 @@ where
                 desk.queue.retry(key.clone());
             }
         }
-        desk.queue.done(&key, took);
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::telemetry::Metrics;
+
+    #[tokio::test]
+    async fn a_key_whose_worker_is_dropped_goes_to_the_next_worker() {
+        let metrics = Metrics::new();
+        let desk = std::sync::Arc::new(Desk::new(&metrics, "shears", 1));
+        let key = Key::new("orchard", "apple");
+        desk.queue.open();
+        desk.queue.add(key.clone(), Lane::Change);
+        // A write that is never answered.
+        let (began, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let stuck = tokio::spawn({
+            let desk = desk.clone();
+            async move {
+                work(&desk, "Shears", |_| {
+                    began.send(()).unwrap();
+                    std::future::pending()
+                })
+                .await;
+            }
+        });
+        begun.recv().await.unwrap();
+        assert_eq!(desk.metrics.active.get(), 1);
+        // The lease is lost, and held again.
+        desk.queue.park();
+        stuck.abort();
+        assert!(stuck.await.unwrap_err().is_cancelled());
+        assert_eq!(desk.metrics.active.get(), 0);
+        desk.queue.open();
+        desk.queue.add(key.clone(), Lane::Sweep);
+        let next = tokio::time::timeout(Duration::from_secs(5), desk.queue.next()).await;
+        assert_eq!(next.unwrap(), Some(key));
+    }
 
     #[test]
     fn complaints_are_few_and_come_again_after_a_while() {
