@@ -1,6 +1,6 @@
 //! Which packets a list of rules drops: the first rule that matches decides, nothing matched is denied.
 
-use super::{Action, Family, Leg, Rect, Region, Rule, Traffic};
+use super::{Action, Family, Leg, Region, Rule, Traffic};
 
 /// Rules in the order of evaluation: those of the first object, then of the second, and so on.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,6 @@ impl<'a> Filter<'a> {
         let protocol = leg.protocol(self.family);
         let mut undecided = required;
         let mut out = Dropped::default();
-        let mut hit = Vec::new();
         for (segment, rule) in self.rules() {
             if undecided.is_empty() {
                 break;
@@ -56,24 +55,13 @@ impl<'a> Filter<'a> {
             {
                 continue;
             }
-            hit.clear();
-            for remote in rule.remote.spans(self.family) {
-                for port in rule.remote_ports.spans() {
-                    undecided.take(
-                        &Rect {
-                            remote: *remote,
-                            port: *port,
-                        },
-                        &mut hit,
-                    );
-                }
-            }
+            let hit = undecided.take(rule.remote.spans(self.family), rule.remote_ports.spans());
             if rule.action == Action::Deny && !hit.is_empty() {
-                out.region.add_disjoint(hit.iter().copied());
+                out.region.add_disjoint(hit);
                 out.denials.push(Denial { segment, rule });
             }
         }
-        out.region.add_disjoint(undecided.rects().iter().copied());
+        out.region.add_disjoint(undecided);
         out
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{
     Action, AddressMatch, Case, CheckId, Direction, Family, Layer, Leg, NetworkAclState, PortMatch, ProtocolMatch,
-    Rect, Region, Rule, RuleSet, SecurityGroupState, Span, SpanSet, Traffic, diagnose, filter::Filter, layer::Side,
+    Region, Rule, RuleSet, SecurityGroupState, Span, SpanSet, Traffic, diagnose, filter::Filter, layer::Side,
     reach::Pinned, walk::blocked_sets,
 };
 
@@ -192,8 +192,7 @@ proptest! {
             let dropped = filter.dropped(&traffic, *leg, traffic.required()).region;
             for p in packets(&rules).iter().filter(|p| p.0 == leg.protocol(Family::V4) && p.3 == LOCAL && p.4 == PORT) {
                 let required = traffic.sources.contains(p.1) && p.2 > 0;
-                let point = Rect { remote: Span::one(p.1), port: Span::one(p.2) };
-                prop_assert_eq!(dropped.meets(&point), required && !allowed(&rules, p));
+                prop_assert_eq!(dropped.meets(&[Span::one(p.1)], &[Span::one(p.2)]), required && !allowed(&rules, p));
             }
         }
     }
@@ -341,4 +340,91 @@ fn thin_denies_before_wide_ones_do_not_explode() {
             .count();
         assert_eq!(failed, 5, "everything is denied");
     }
+}
+
+fn denies_everything(rules: &[Rule], sources: SpanSet<u128>) -> usize {
+    let traffic = Traffic {
+        family: Family::V4,
+        legs: vec![Leg::Tcp],
+        sources,
+        local: LOCAL,
+        port: PORT,
+    };
+    let verdict = diagnose(&case(traffic, Layer::NetworkAcl, Direction::Ingress, rules));
+    let side = Some((Layer::NetworkAcl, Direction::Ingress));
+    verdict.findings.iter().filter(|f| f.side == side).count()
+}
+
+fn deny(index: u32) -> Rule {
+    Rule {
+        action: Action::Deny,
+        protocol: ProtocolMatch::All,
+        remote: AddressMatch::Any,
+        remote_ports: PortMatch::ALL,
+        local: AddressMatch::Any,
+        local_ports: PortMatch::ALL,
+        index,
+        priority: 0,
+        name: format!("r{index}").into(),
+    }
+}
+
+/// Every second number of a range, as a rule with many prefixes or port ranges has them.
+fn comb<T: super::Bound + TryFrom<u32>>(first: u32, count: u32) -> SpanSet<T> {
+    let number = |n| T::try_from(n).unwrap_or_else(|_| panic!("{n} fits"));
+    (0..count).map(|n| Span::one(number(first + 2 * n))).collect()
+}
+
+/// A few rules with many prefixes and ports each: cutting by every single one of them would make millions of pieces.
+#[test]
+fn rules_with_many_prefixes_and_ports_do_not_explode() {
+    let tcp = ProtocolMatch::TcpUdp;
+    let rules = vec![
+        Rule {
+            remote_ports: PortMatch::only(comb(1, 60)),
+            protocol: tcp,
+            ..deny(0)
+        },
+        Rule {
+            local_ports: PortMatch::only(comb(1, 60)),
+            protocol: tcp,
+            ..deny(1)
+        },
+        Rule {
+            remote: AddressMatch::Set(comb(1, 1000)),
+            ..deny(2)
+        },
+        Rule {
+            local: AddressMatch::Set(comb(1, 1000)),
+            ..deny(3)
+        },
+        Rule {
+            remote_ports: PortMatch::only(comb(0, 60)),
+            local_ports: PortMatch::only(comb(0, 60)),
+            protocol: tcp,
+            remote: AddressMatch::Set(comb(0, 1000)),
+            local: AddressMatch::Set(comb(0, 1000)),
+            ..deny(4)
+        },
+        Rule {
+            action: Action::Allow,
+            ..deny(5)
+        },
+    ];
+    // Port 80 and address 100 are of the even ones: the last deny drops even sources on even ports, the others the rest of
+    // the combs; above the combs everything is allowed.
+    assert!(denies_everything(&rules, Span { first: 0, last: 255 }.into()) > 0);
+}
+
+#[test]
+fn many_sources_and_many_port_lists_do_not_explode() {
+    let rules: Vec<Rule> = (0..200)
+        .map(|n| Rule {
+            remote: AddressMatch::Set(comb(n % 7, 900)),
+            remote_ports: PortMatch::only(comb(n * 3 + 1, 60)),
+            protocol: ProtocolMatch::TcpUdp,
+            ..deny(n)
+        })
+        .collect();
+    assert_eq!(denies_everything(&rules, comb(1, 1000)), 5, "nothing is allowed");
 }

@@ -32,7 +32,7 @@ pub use diagnose::{Impact, Verdict, diagnose};
 pub use evidence::{Decision, Evidence, Finding, Nearest, Packet, Values};
 pub use fix::{FixPlan, NewRule, Placement};
 pub use layer::Layer;
-pub use region::{Rect, Region};
+pub use region::{Block, Region};
 pub use rule::{Action, AddressMatch, Direction, PortMatch, ProtocolMatch, Rule, RuleSet};
 pub use share::{Count, Share};
 pub use span::{Bound, Span, SpanSet};

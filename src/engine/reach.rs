@@ -1,18 +1,22 @@
 //! Could a packet like this one pass? The question of domain §6: some dimensions are as in the required packet ("pinned"),
 //! the others are free over their whole domain; is any such packet allowed?
 //!
-//! The answer is computed for a whole region of required packets at once. Every allow rule is a box over five dimensions;
-//! the denies before it cut pieces out; whatever piece remains is allowed (if not by this rule then by an earlier allow),
-//! and its shadow on the plane of remote address and remote port answers "yes" for the packets there. Packets that have
-//! their yes are taken out, so that the search ends as soon as all have it. Pieces are plain boxes on the stack. A piece is
+//! The answer is computed for a whole region of required packets at once. Every allow rule is a product of five sets, one
+//! for each dimension; the denies before it cut pieces out; whatever piece remains is allowed (if not by this rule then
+//! by an earlier allow), and its shadow on the plane of remote address and remote port answers "yes" for the packets there.
+//! Packets that have their yes are taken out, so that the search ends as soon as all have it.
+//!
+//! A deny cuts a piece into at most one piece for each dimension, however many prefixes and port ranges it has. The piece is
 //! cut by the deny that covers most of it, so that what is denied as a whole is found to be so at once, and not after all
-//! small denies before it have cut the piece to crumbs. Hundreds of denies that each overlap in four dimensions remain a
-//! known weakness: their arrangement has that many pieces.
+//! small denies before it have cut it to crumbs. Hundreds of denies that overlap each other in four dimensions at once
+//! remain a known weakness: their arrangement has that many pieces.
+
+use std::borrow::Cow;
 
 use super::{
-    Action, AddressMatch, Bound, Family, Leg, Rect, Region, Rule, Span, Traffic,
+    Action, AddressMatch, Bound, Family, Leg, Region, Rule, Span, SpanSet, Traffic,
     filter::Filter,
-    rule::{clip, gaps},
+    span::{clip, meet},
 };
 
 /// Which dimensions are pinned to the required packet's value.
@@ -31,51 +35,20 @@ pub struct Pinned {
     pub local_port: bool,
 }
 
-const ALL_PROTOCOLS: Span<u8> = Span {
-    first: 0,
-    last: u8::MAX,
-};
-const ALL_PORTS: Span<u16> = Span {
+const ALL_PORTS: &[Span<u16>] = &[Span {
     first: 0,
     last: u16::MAX,
-};
+}];
 
-/// A box of packets. A dimension that is pinned to one value, or not asked about, spans its whole domain and is never cut.
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    protocol: Span<u8>,
-    remote: Span<u128>,
-    remote_port: Span<u16>,
-    local: Span<u128>,
-    local_port: Span<u16>,
-}
-
-/// The dimensions of a cell, in the order in which a deny cuts it: those that cast no shadow come first, since a piece
-/// that still spans the whole shadow settles the most packets.
-const CUTS: [Cut; 5] = [Cut::Protocol, Cut::LocalPort, Cut::Local, Cut::RemotePort, Cut::Remote];
-
-#[derive(Clone, Copy)]
-enum Cut {
-    Protocol,
-    LocalPort,
-    Local,
-    RemotePort,
-    Remote,
-}
-
-/// The part of a window that lies in sorted spans, between a number above 0 and 1; 0 if none does.
-fn part<T: Bound>(spans: &[Span<T>], window: Span<T>) -> f64 {
-    match spans {
-        [only] if only.covers(&window) => 1.0,
-        _ => {
-            let covered: f64 = clip(spans, window).map(|span| span.length()).sum();
-            if covered > 0.0 {
-                (covered / window.length()).clamp(f64::MIN_POSITIVE.sqrt().sqrt(), 1.0)
-            } else {
-                0.0
-            }
-        }
-    }
+/// A product of sets of packets, borrowed from a rule until a deny cuts it. A dimension that is pinned to one value, or not
+/// asked about, is never cut.
+#[derive(Clone, Debug)]
+struct Cell<'a> {
+    protocol: Cow<'a, [Span<u8>]>,
+    local_port: Cow<'a, [Span<u16>]>,
+    local: Cow<'a, [Span<u128>]>,
+    remote_port: Cow<'a, [Span<u16>]>,
+    remote: Cow<'a, [Span<u128>]>,
 }
 
 struct Search<'a> {
@@ -155,175 +128,123 @@ fn search(
     search.open
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
     /// Looks for allowed packets among those that this allow rule matches.
-    fn allow(&mut self, rule: &Rule) {
-        let (protocols, count) = if self.pinned.protocol {
-            ([ALL_PROTOCOLS; 2], 1)
-        } else {
-            rule.protocol.spans()
+    fn allow(&mut self, rule: &'a Rule) {
+        let cell = Cell {
+            protocol: rule.protocol.spans().into(),
+            local_port: rule.local_ports.spans().into(),
+            local: rule.local.spans(self.family).into(),
+            remote_port: rule.remote_ports.spans().into(),
+            remote: rule.remote.spans(self.family).into(),
         };
-        let whole = self.whole();
-        let denies = self.denies.clone();
-        let remotes = if self.by_address {
-            rule.remote.spans(self.family)
-        } else {
-            std::slice::from_ref(&whole.remote)
-        };
-        let locals = if self.pinned.local {
-            std::slice::from_ref(&whole.local)
-        } else {
-            rule.local.spans(self.family)
-        };
-        let local_ports = if self.pinned.local_port {
-            std::slice::from_ref(&ALL_PORTS)
-        } else {
-            rule.local_ports.spans()
-        };
-        for protocol in protocols.into_iter().take(count) {
-            for remote in remotes {
-                for remote_port in rule.remote_ports.spans() {
-                    for local in locals {
-                        for local_port in local_ports {
-                            self.cell(
-                                Cell {
-                                    protocol,
-                                    remote: *remote,
-                                    remote_port: *remote_port,
-                                    local: *local,
-                                    local_port: *local_port,
-                                },
-                                &denies,
-                            );
-                        }
-                    }
-                }
-            }
+        // An address group without addresses of the family: the rule matches nothing.
+        if cell.local.is_empty() || (self.by_address && cell.remote.is_empty()) {
+            return;
         }
-    }
-
-    fn whole(&self) -> Cell {
-        let all = self.family.all().first().copied().unwrap_or(Span::one(0));
-        Cell {
-            protocol: ALL_PROTOCOLS,
-            remote: all,
-            remote_port: ALL_PORTS,
-            local: all,
-            local_port: ALL_PORTS,
-        }
-    }
-
-    /// The required packets that share the pinned remote dimensions with some packet of the cell.
-    fn shadow(&self, cell: &Cell) -> Rect {
-        let whole = self.whole();
-        Rect {
-            remote: if self.pinned.remote { cell.remote } else { whole.remote },
-            port: if self.pinned.remote_port {
-                cell.remote_port
-            } else {
-                whole.remote_port
-            },
-        }
+        let denies = std::mem::take(&mut self.denies);
+        self.cell(&cell, &denies);
+        self.denies = denies;
     }
 
     /// Settles the shadow of what the denies leave of the cell. Their order does not matter: all come before the allow.
-    fn cell(&mut self, cell: Cell, denies: &[&Rule]) {
-        let shadow = self.shadow(&cell);
-        if !self.open.meets(&shadow) {
+    fn cell(&mut self, cell: &Cell<'a>, denies: &[&'a Rule]) {
+        // The required packets that share the pinned remote dimensions with some packet of the cell.
+        let remotes = if self.pinned.remote {
+            &*cell.remote
+        } else {
+            self.family.all()
+        };
+        let ports = if self.pinned.remote_port {
+            &*cell.remote_port
+        } else {
+            ALL_PORTS
+        };
+        if !self.open.meets(remotes, ports) {
             return;
         }
         let mut meeting = Vec::new();
         let mut widest: Option<(f64, &Rule)> = None;
         for deny in denies {
-            let covered = self.covered(deny, &cell);
-            if covered <= 0.0 {
+            if !self.meets(deny, cell) {
                 continue;
             }
             meeting.push(*deny);
+            let covered = self.covered(deny, cell);
             if widest.is_none_or(|(most, _)| covered > most) {
                 widest = Some((covered, deny));
             }
         }
         match widest {
-            None => self.open.subtract(&shadow),
-            Some((_, deny)) => self.cut(cell, deny, &CUTS, &meeting),
+            None => drop(self.open.take(remotes, ports)),
+            Some((_, deny)) => self.cut(cell.clone(), deny, &meeting),
         }
     }
 
-    /// The part of the cell that a deny covers, roughly; 0 only if it meets none of it.
-    fn covered(&self, deny: &Rule, cell: &Cell) -> f64 {
-        let (protocols, count) = deny.protocol.spans();
-        let protocols = protocols.get(..count).unwrap_or_default();
-        let mut out = 1.0;
+    fn meets(&self, deny: &Rule, cell: &Cell<'_>) -> bool {
+        (self.pinned.protocol || meet(deny.protocol.spans(), &cell.protocol))
+            && (self.pinned.local_port || meet(deny.local_ports.spans(), &cell.local_port))
+            && (!self.by_address || meet(deny.remote.spans(self.family), &cell.remote))
+            && meet(deny.remote_ports.spans(), &cell.remote_port)
+            && (self.pinned.local || meet(deny.local.spans(self.family), &cell.local))
+    }
+
+    /// The part of the cell that a deny covers, roughly: it only chooses which deny cuts first.
+    fn covered(&self, deny: &Rule, cell: &Cell<'_>) -> f64 {
+        let mut out = part(deny.remote_ports.spans(), &cell.remote_port);
         if !self.pinned.protocol {
-            out *= part(protocols, cell.protocol);
+            out *= part(deny.protocol.spans(), &cell.protocol);
         }
         if !self.pinned.local_port {
-            out *= part(deny.local_ports.spans(), cell.local_port);
+            out *= part(deny.local_ports.spans(), &cell.local_port);
         }
-        if self.by_address && out > 0.0 {
-            out *= part(deny.remote.spans(self.family), cell.remote);
+        if !self.pinned.local {
+            out *= part(deny.local.spans(self.family), &cell.local);
         }
-        if out > 0.0 {
-            out *= part(deny.remote_ports.spans(), cell.remote_port);
-        }
-        if !self.pinned.local && out > 0.0 {
-            out *= part(deny.local.spans(self.family), cell.local);
+        if self.by_address {
+            out *= part(deny.remote.spans(self.family), &cell.remote);
         }
         out
     }
 
     /// Goes on with the pieces of the cell that lie outside the deny, dimension by dimension; what lies inside in all of
-    /// them is dropped.
-    fn cut(&mut self, cell: Cell, deny: &Rule, cuts: &[Cut], next: &[&Rule]) {
-        let Some((cut, rest)) = cuts.split_first() else { return };
-        match cut {
-            Cut::Protocol if self.pinned.protocol => self.cut(cell, deny, rest, next),
-            Cut::LocalPort if self.pinned.local_port => self.cut(cell, deny, rest, next),
-            Cut::Local if self.pinned.local => self.cut(cell, deny, rest, next),
-            Cut::Remote if !self.by_address => self.cut(cell, deny, rest, next),
-            Cut::Protocol => {
-                let (spans, count) = deny.protocol.spans();
-                let spans = spans.get(..count).unwrap_or_default();
-                for protocol in gaps(spans, cell.protocol) {
-                    self.cell(Cell { protocol, ..cell }, next);
+    /// them is dropped. The dimensions that cast no shadow come first, since a piece that still has the whole shadow
+    /// settles the most packets.
+    fn cut(&mut self, mut cell: Cell<'a>, deny: &Rule, next: &[&'a Rule]) {
+        macro_rules! along {
+            ($dimension:ident, $spans:expr) => {{
+                let outside = SpanSet::difference_of(&cell.$dimension, $spans);
+                if !outside.is_empty() {
+                    let inside = SpanSet::intersection_of(&cell.$dimension, $spans);
+                    cell.$dimension = outside.into_spans().into();
+                    self.cell(&cell, next);
+                    cell.$dimension = inside.into_spans().into();
                 }
-                for protocol in clip(spans, cell.protocol) {
-                    self.cut(Cell { protocol, ..cell }, deny, rest, next);
-                }
-            }
-            Cut::LocalPort => {
-                for local_port in gaps(deny.local_ports.spans(), cell.local_port) {
-                    self.cell(Cell { local_port, ..cell }, next);
-                }
-                for local_port in clip(deny.local_ports.spans(), cell.local_port) {
-                    self.cut(Cell { local_port, ..cell }, deny, rest, next);
-                }
-            }
-            Cut::RemotePort => {
-                for remote_port in gaps(deny.remote_ports.spans(), cell.remote_port) {
-                    self.cell(Cell { remote_port, ..cell }, next);
-                }
-                for remote_port in clip(deny.remote_ports.spans(), cell.remote_port) {
-                    self.cut(Cell { remote_port, ..cell }, deny, rest, next);
-                }
-            }
-            Cut::Local => {
-                for local in gaps(deny.local.spans(self.family), cell.local) {
-                    self.cell(Cell { local, ..cell }, next);
-                }
-                for local in clip(deny.local.spans(self.family), cell.local) {
-                    self.cut(Cell { local, ..cell }, deny, rest, next);
-                }
-            }
-            Cut::Remote => {
-                for remote in gaps(deny.remote.spans(self.family), cell.remote) {
-                    self.cell(Cell { remote, ..cell }, next);
-                }
-                for remote in clip(deny.remote.spans(self.family), cell.remote) {
-                    self.cut(Cell { remote, ..cell }, deny, rest, next);
-                }
-            }
+            }};
+        }
+        if !self.pinned.protocol {
+            along!(protocol, deny.protocol.spans());
+        }
+        if !self.pinned.local_port {
+            along!(local_port, deny.local_ports.spans());
+        }
+        if !self.pinned.local {
+            along!(local, deny.local.spans(self.family));
+        }
+        along!(remote_port, deny.remote_ports.spans());
+        if self.by_address {
+            along!(remote, deny.remote.spans(self.family));
         }
     }
+}
+
+/// The part of a set that lies in sorted spans, between 0 and 1.
+fn part<T: Bound>(spans: &[Span<T>], set: &[Span<T>]) -> f64 {
+    let mut covered = 0.0;
+    let mut whole = 0.0;
+    for window in set {
+        whole += window.length();
+        covered += clip(spans, *window).map(|span| span.length()).sum::<f64>();
+    }
+    covered / whole
 }

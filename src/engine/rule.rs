@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Family, Layer, Span, SpanSet, span};
+use super::{Family, Layer, Span, SpanSet};
 
 /// What a rule does with a packet that it matches.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -51,19 +51,39 @@ impl ProtocolMatch {
 
     /// The protocol numbers as sorted spans.
     #[must_use]
-    pub fn spans(self) -> ([Span<u8>; 2], usize) {
+    pub fn spans(self) -> &'static [Span<u8>] {
         match self {
-            Self::All => (
-                [Span {
-                    first: 0,
-                    last: u8::MAX,
-                }; 2],
-                1,
-            ),
-            Self::One(own) => ([Span::one(own); 2], 1),
-            Self::TcpUdp => ([Span::one(6), Span::one(17)], 2),
+            Self::All => &[Span {
+                first: 0,
+                last: u8::MAX,
+            }],
+            Self::TcpUdp => &[Span { first: 6, last: 6 }, Span { first: 17, last: 17 }],
+            Self::One(own) => {
+                let at = usize::from(own);
+                SINGLE.get(at..=at).unwrap_or_default()
+            }
         }
     }
+}
+
+/// The span of each protocol number alone.
+static SINGLE: [Span<u8>; 256] = singles();
+
+#[allow(
+    clippy::indexing_slicing,
+    reason = "256 places for the numbers 0-255; run by the compiler"
+)]
+const fn singles() -> [Span<u8>; 256] {
+    let mut out = [Span { first: 0, last: 0 }; 256];
+    let mut number = u8::MAX;
+    while number > 0 {
+        out[number as usize] = Span {
+            first: number,
+            last: number,
+        };
+        number -= 1;
+    }
+    out
 }
 
 /// Which addresses a rule matches at one end.
@@ -257,6 +277,3 @@ pub(crate) fn sort_by_priority(rules: &mut [Rule]) {
 pub(crate) fn evaluation_key(rule: &Rule) -> (u8, bool, u32) {
     (rule.priority, rule.action == Action::Allow, rule.index)
 }
-
-/// The spans of a rule at one end, for callers that cut windows out of them.
-pub(crate) use span::{clip, gaps};

@@ -6,6 +6,8 @@
 
 use std::cmp::Ordering;
 
+use super::SpanSet;
+
 /// A count of packets, exact up to 2^192.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Count([u64; 3]); // least significant limb first
@@ -23,11 +25,20 @@ impl Count {
         Self([number as u64, (number >> 64) as u64, 0])
     }
 
-    /// How many pairs a rectangle holds whose ends are `width` and `height` apart.
+    /// How many pairs there are of a number of the one set and a number of the other.
     #[must_use]
-    pub fn rectangle(width: u128, height: u16) -> Self {
-        let mut out = Self::successor(width);
-        out.scale(u64::from(height) + 1);
+    pub fn product(left: &SpanSet<u128>, right: &SpanSet<u16>) -> Self {
+        let mut out = Self::default();
+        for span in left.spans() {
+            out.add(Self::successor(span.last - span.first));
+        }
+        out.scale(
+            right
+                .spans()
+                .iter()
+                .map(|span| u64::from(span.last - span.first) + 1)
+                .sum(),
+        );
         out
     }
 
@@ -145,7 +156,7 @@ impl Share {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::Span, *};
 
     fn share(part: u128, whole: u128) -> String {
         Share::new(Count::from_u128(part), Count::from_u128(whole)).to_decimal()
@@ -164,16 +175,21 @@ mod tests {
 
     #[test]
     fn all_of_ipv6_times_all_ports_is_counted() {
-        let all = Count::rectangle(u128::MAX, 65_534);
-        let mut twice_half = Count::rectangle(u128::MAX / 2, 65_534);
-        twice_half.add(twice_half);
+        let ports: SpanSet<u16> = Span {
+            first: 1,
+            last: u16::MAX,
+        }
+        .into();
+        let below = |last| SpanSet::from(Span { first: 0, last });
+        let all = Count::product(&below(u128::MAX), &ports);
+        let half = Count::product(&below(u128::MAX / 2), &ports);
+        let one = Count::product(&below(0), &Span::one(1).into());
+        let mut twice_half = half;
+        twice_half.add(half);
         assert_eq!(all, twice_half);
+        assert_eq!(Share::new(half, all).to_decimal(), "0.5");
         assert_eq!(
-            Share::new(Count::rectangle(u128::MAX / 2, 65_534), all).to_decimal(),
-            "0.5"
-        );
-        assert_eq!(
-            Share::new(Count::rectangle(0, 0), all).to_decimal(),
+            Share::new(one, all).to_decimal(),
             "0.0000000000000000000000000000000000000000000448422350966"
         );
     }

@@ -119,6 +119,12 @@ impl<T: Bound> SpanSet<T> {
         &self.0
     }
 
+    /// The spans, sorted, by value.
+    #[must_use]
+    pub fn into_spans(self) -> Vec<Span<T>> {
+        self.0
+    }
+
     /// The smallest number.
     #[must_use]
     pub fn min(&self) -> Option<T> {
@@ -134,8 +140,14 @@ impl<T: Bound> SpanSet<T> {
     /// The numbers in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
+        Self::intersection_of(&self.0, &other.0)
+    }
+
+    /// The numbers that lie in both of two sorted lists of spans.
+    #[must_use]
+    pub fn intersection_of(left: &[Span<T>], right: &[Span<T>]) -> Self {
         let mut out = Vec::new();
-        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
         while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
             out.extend(a.intersection(b));
             if a.last < b.last {
@@ -147,14 +159,26 @@ impl<T: Bound> SpanSet<T> {
         Self(out)
     }
 
+    /// The numbers of one sorted list of spans that lie in none of another.
+    #[must_use]
+    pub fn difference_of(left: &[Span<T>], right: &[Span<T>]) -> Self {
+        let mut out = Vec::new();
+        for span in left {
+            out.extend(gaps(right, *span));
+        }
+        Self(out)
+    }
+
+    /// The numbers in either.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.0.iter().chain(&other.0).copied().collect()
+    }
+
     /// The numbers of this set that are not in `other`.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        let mut out = Vec::new();
-        for span in &self.0 {
-            out.extend(gaps(&other.0, *span));
-        }
-        Self(out)
+        Self::difference_of(&self.0, &other.0)
     }
 
     /// Whether every number of this set is in `other`.
@@ -198,6 +222,22 @@ pub(crate) fn contains<T: Bound>(spans: &[Span<T>], number: T) -> bool {
     let next = spans.partition_point(|span| span.first <= number);
     let before = next.checked_sub(1).and_then(|at| spans.get(at));
     before.is_some_and(|span| span.contains(number))
+}
+
+/// Whether two sorted lists of spans have a number in common.
+#[inline]
+pub(crate) fn meet<T: Bound>(left: &[Span<T>], right: &[Span<T>]) -> bool {
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        if a.last < b.first {
+            left.next();
+        } else if b.last < a.first {
+            right.next();
+        } else {
+            return true;
+        }
+    }
+    false
 }
 
 /// The parts of the sorted spans that lie in `window`, in order.
@@ -271,12 +311,15 @@ mod tests {
             let (ma, mb) = (members(&a), members(&b));
             let both = a.intersection(&b);
             let left = a.difference(&b);
-            prop_assert!(holds_invariant(&a) && holds_invariant(&both) && holds_invariant(&left));
+            let either = a.union(&b);
+            prop_assert!([&a, &both, &left, &either].into_iter().all(holds_invariant));
+            prop_assert_eq!(meet(a.spans(), b.spans()), !both.is_empty());
             for n in 0..=255u8 {
                 let at = usize::from(n);
                 prop_assert_eq!(a.contains(n), ma[at]);
                 prop_assert_eq!(both.contains(n), ma[at] && mb[at]);
                 prop_assert_eq!(left.contains(n), ma[at] && !mb[at]);
+                prop_assert_eq!(either.contains(n), ma[at] || mb[at]);
             }
             prop_assert_eq!(a.is_subset(&b), ma.iter().zip(&mb).all(|(x, y)| !x || *y));
         }

@@ -1,6 +1,6 @@
 //! The health check traffic of one backend server (domain §2).
 
-use super::{Family, Rect, Region, Share, Span, SpanSet, share::Count};
+use super::{Block, Family, Region, Share, Span, SpanSet, share::Count};
 
 /// One kind of packets that a health check needs. A `UDP_CONNECT` check needs two: UDP and ICMP.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -67,26 +67,16 @@ impl Traffic {
     /// Every probe or reply of a leg, as pairs of remote address and remote port.
     #[must_use]
     pub fn required(&self) -> Region {
-        self.sources
-            .spans()
-            .iter()
-            .map(|remote| Rect {
-                remote: *remote,
-                port: EPHEMERAL,
-            })
-            .collect()
+        Region::from(Block {
+            remotes: self.sources.clone(),
+            ports: EPHEMERAL.into(),
+        })
     }
 
     /// The part of a leg's packets that lies in `region`.
     #[must_use]
     pub fn share(&self, region: &Region) -> Share {
-        let mut whole = Count::default();
-        for span in self.sources.spans() {
-            whole.add(Count::rectangle(
-                span.last - span.first,
-                EPHEMERAL.last - EPHEMERAL.first,
-            ));
-        }
+        let whole = Count::product(&self.sources, &EPHEMERAL.into());
         Share::new(region.count(), whole)
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn blocked_sets(
                 next.push((pinned, satisfied));
             }
             if !unsatisfied.is_empty() {
-                blocked.add_disjoint(unsatisfied.rects().iter().copied());
+                blocked.add_disjoint(unsatisfied.clone());
                 next.push((held, unsatisfied));
             }
         }
