@@ -14,6 +14,7 @@ use crate::api::v1alpha1::{
     NearestDimension, RuleAction, RuleKind, Witness,
     conditions::{reasons, types},
 };
+use crate::diagnosis::percentage;
 
 /// How the table looks.
 pub struct Style {
@@ -117,7 +118,7 @@ impl Page<'_> {
         self.traffic(diagnosis);
         for check in &diagnosis.checks {
             self.text.push('\n');
-            self.check(check);
+            self.check(check, !backend.spec.security_group_refs.is_empty());
         }
         let namespace = backend.namespace().unwrap_or_else(|| "default".into());
         for fix in &diagnosis.fixes {
@@ -170,7 +171,7 @@ impl Page<'_> {
         let _ = writeln!(self.text, "  {}: {means}", self.style.ink(ink, impact));
     }
 
-    fn check(&mut self, check: &FailedCheck) {
+    fn check(&mut self, check: &FailedCheck, has_groups: bool) {
         let (impact, ink) = match check.impact {
             ItemImpact::Blocks => ("Blocks", Ink::Red),
             ItemImpact::Intermittent => ("Intermittent", Ink::Yellow),
@@ -199,7 +200,7 @@ impl Page<'_> {
             self.field("packet", &witness_words(witness));
         }
         if let Some(decision) = &check.decided_by {
-            self.field("decides", &decision_words(decision));
+            self.field("decides", &decision_words(decision, has_groups));
         }
         if let Some(nearest) = &check.nearest {
             self.field("nearest", &nearest_words(nearest));
@@ -285,15 +286,7 @@ fn health(backend: &BackendServer, style: &Style) -> String {
 
 /// `0.5` as `50 %`; what is not a number as it is.
 fn percent(share: &str) -> String {
-    match share.parse::<f64>() {
-        Ok(part) if part > 0.0 && part < 0.001 => "less than 0.1 %".into(),
-        Ok(part) if part < 1.0 && part > 0.999 => "more than 99.9 %".into(),
-        Ok(part) => {
-            let text = format!("{:.1}", part * 100.0);
-            format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
-        }
-        Err(_) => printable(share),
-    }
+    percentage(share).unwrap_or_else(|| printable(share))
 }
 
 /// The first few of a list, and how many more there are.
@@ -330,13 +323,17 @@ fn witness_words(witness: &Witness) -> String {
     )
 }
 
-fn decision_words(decision: &Decision) -> String {
+fn decision_words(decision: &Decision, has_groups: bool) -> String {
     let mut text = word(&decision.kind);
-    if let Some(name) = &decision.name {
-        let _ = write!(text, " {name}");
-    } else {
-        text.push_str(": none is there");
-    }
+    let Some(name) = &decision.name else {
+        // No single one decides.
+        return if has_groups {
+            "no rule of any of its security groups matches: denied".into()
+        } else {
+            "no security group is on the interface: denied".into()
+        };
+    };
+    let _ = write!(text, " {name}");
     let Some(rule) = &decision.rule else {
         text.push_str(", no rule matches: denied");
         return text;

@@ -7,7 +7,7 @@ use crate::{
         BackendServerStatus, Diagnosis, HealthCheckProtocol, HealthCheckTraffic, HealthState,
         conditions::{reasons, types},
     },
-    engine::{self, Case, Finding, Impact, Verdict, covering_prefixes, format_address, format_prefix},
+    engine::{self, Case, Evidence, Finding, Impact, Verdict, covering_prefixes, format_address, format_prefix},
     world::{Collected, Key, World},
 };
 
@@ -16,9 +16,6 @@ use super::{
     conditions::{Conditions, State, printable},
     findings, fixes, values,
 };
-
-/// So many findings with the longest names and two patches fit into a status without a look.
-const FEW_FINDINGS: usize = 4;
 
 /// Source prefixes listed before the rest is only counted.
 const MAX_SOURCES: usize = 16;
@@ -160,7 +157,12 @@ fn dropped_part(case: &Case, verdict: &Verdict) -> String {
             _ => {}
         }
     }
-    format!("{} of all probes are dropped", verdict.dropped.to_decimal())
+    format!("{} of all probes are dropped", dropped_percentage(verdict))
+}
+
+fn dropped_percentage(verdict: &Verdict) -> String {
+    let share = verdict.dropped.to_decimal();
+    values::percentage(&share).unwrap_or(share)
 }
 
 /// Which rule decides, and the fix: what an admin acts on without opening anything else.
@@ -173,12 +175,29 @@ fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, findi
         (Some(object), Some(rule)) => format!("{object}: rule {rule} denies"),
         (Some(object), None) => format!("{object}: no rule matches"),
         (None, _) if collected.security_groups.is_empty() => "No security group is on the interface".to_owned(),
-        (None, _) => format!("{}: no rule matches", collected.security_groups.join(", ")),
+        (None, _) => format!("{}: no rule matches", values::names(&collected.security_groups)),
     };
-    let fix = verdict.fixes.iter().find(|plan| (plan.layer, plan.direction) == side);
-    match fix.map(|plan| fixes::fix(collected, case, plan)) {
-        Some(fix) => format!("{denial}; fix: {}", fix.summary),
-        None => denial,
+    let Some(plan) = verdict.fixes.iter().find(|plan| (plan.layer, plan.direction) == side) else {
+        // Nothing to apply: what it is about.
+        return format!("{denial}: {}", blocked_part(case, evidence));
+    };
+    let fix = fixes::short(collected, case, plan);
+    match &plan.object {
+        Some(object) if decided.object.as_ref() != Some(object) => format!("{denial}; fix in {object}: {fix}"),
+        // The summary names a group that is still to be created.
+        _ => format!("{denial}; fix: {fix}"),
+    }
+}
+
+/// What is dropped, for a sentence without a fix.
+fn blocked_part(case: &Case, evidence: &Evidence) -> String {
+    let family = case.traffic.family;
+    let blocked = values::sentence(&evidence.values, family);
+    let leg = evidence.witness.leg.name(family);
+    match &evidence.values {
+        engine::Values::Ports(_) => format!("{leg} port {blocked}"),
+        engine::Values::Protocol(_) => blocked,
+        engine::Values::Prefixes(..) => format!("{leg}, {blocked}"),
     }
 }
 
@@ -216,18 +235,15 @@ fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagno
         fixes: verdict
             .fixes
             .iter()
-            .map(|plan| fixes::fix(collected, case, plan))
+            .map(|plan| fixes::fix(collected, case, verdict, plan))
             .collect(),
-        next_steps: if failed == 0 {
+        next_steps: if verdict.dropped.is_none() {
             advice::next_steps(collected, case)
         } else {
             Vec::new()
         },
         notes: notes.into_iter().map(|note| printable(&note, 512)).collect(),
     };
-    // The usual few findings are far from the limit; measuring them would cost more than making them.
-    if out.checks.len() > FEW_FINDINGS || out.fixes.len() > 2 {
-        budget::fit(&mut out);
-    }
+    budget::fit(&mut out);
     out
 }

@@ -36,7 +36,7 @@ pub(super) struct Conditions<'a> {
 }
 
 /// Longest message of a condition that is written; the schema of conditions allows 32,768 characters, a status that has
-/// to stay small should not.
+/// to stay small should not. In bytes of JSON.
 const MAX_MESSAGE: usize = 1024;
 
 impl<'a> Conditions<'a> {
@@ -75,20 +75,23 @@ impl<'a> Conditions<'a> {
 }
 
 /// Text that is safe in a log, an event or on a terminal: control characters become spaces, and what is longer than `max`
-/// bytes is cut at a character with an ellipsis.
+/// bytes is cut at a character with an ellipsis. Bytes are counted as JSON writes them: a quote or a backslash is two.
 #[must_use]
 pub fn printable(text: &str, max: usize) -> String {
-    let clean = text
-        .chars()
-        .map(|c| if c.is_control() || is_bidi_control(c) { ' ' } else { c });
-    let mut out = String::with_capacity(text.len().min(max));
-    for c in clean {
-        if out.len() + c.len_utf8() + '…'.len_utf8() > max && text.len() > max {
-            out.push('…');
-            break;
-        }
-        out.push(c);
+    let safe = |c: char| if c.is_control() || is_bidi_control(c) { ' ' } else { c };
+    let clean: String = text.chars().map(safe).collect();
+    let length = |c: char| c.len_utf8() + usize::from(matches!(c, '"' | '\\'));
+    if clean.len() <= max && clean.chars().map(length).sum::<usize>() <= max {
+        return clean;
     }
+    let mut room = max.saturating_sub('…'.len_utf8());
+    let fits = |c: &char| {
+        let rest = room.checked_sub(length(*c));
+        room = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    let mut out: String = clean.chars().take_while(fits).collect();
+    out.push('…');
     out
 }
 
@@ -107,6 +110,7 @@ mod tests {
         assert_eq!(printable("äöüß", 100), "äöüß");
         assert_eq!(printable("äöüß", 7), "äö…");
         assert!(printable(&"ä".repeat(1000), 64).len() <= 64);
+        assert_eq!(printable(r#""""""#, 7), r#"""…"#);
     }
 
     #[test]

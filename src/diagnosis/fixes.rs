@@ -4,35 +4,39 @@ use serde_json::{Value, json};
 
 use crate::{
     api::v1alpha1::{Direction as ApiDirection, Fix},
-    engine::{Case, Direction, Family, FixPlan, Layer, Leg, NewRule, Placement, format_address, format_prefix},
+    engine::{
+        Case, Direction, Family, FixPlan, Layer, Leg, NetworkAclState, NewRule, Placement, Verdict, format_address,
+        format_prefix,
+    },
     world::Collected,
 };
 
 use super::{conditions::printable, values};
 
-/// Longest patch that is written into a status.
-const MAX_PATCH: usize = 4096;
-
 /// One fix as it stands in a status.
-pub(super) fn fix(collected: &Collected, case: &Case, plan: &FixPlan) -> Fix {
-    let backend = collected.backend.metadata.name.as_deref().unwrap_or_default();
-    let (name, patch) = match &plan.object {
-        Some(name) => (name.to_string(), Some(patch(case, plan))),
-        None => (format!("{backend}-health-check"), None),
-    };
-    let mut summary = printable(&summary(case, plan, &name), 512);
-    let too_long = patch.as_ref().is_some_and(|patch| patch.len() > MAX_PATCH);
-    if too_long {
-        summary.push_str("; the patch is too long for a status");
-    }
+pub(super) fn fix(collected: &Collected, case: &Case, verdict: &Verdict, plan: &FixPlan) -> Fix {
     Fix {
         kind: values::kind(plan.layer),
-        name,
+        name: object_name(collected, plan),
         direction: values::direction(plan.direction),
-        summary,
-        patch: patch.filter(|_| !too_long),
+        summary: short(collected, case, plan),
+        patch: plan.object.is_some().then(|| patch(case, verdict, plan)),
         verified: plan.verified,
     }
+}
+
+/// The object that the fix changes, or the security group that it creates.
+pub(super) fn object_name(collected: &Collected, plan: &FixPlan) -> String {
+    let backend = collected.backend.metadata.name.as_deref().unwrap_or_default();
+    match &plan.object {
+        Some(name) => name.to_string(),
+        None => format!("{backend}-health-check"),
+    }
+}
+
+/// The change in one line.
+pub(super) fn short(collected: &Collected, case: &Case, plan: &FixPlan) -> String {
+    printable(&summary(case, plan, &object_name(collected, plan)), 512)
 }
 
 fn summary(case: &Case, plan: &FixPlan, name: &str) -> String {
@@ -69,7 +73,15 @@ fn summary(case: &Case, plan: &FixPlan, name: &str) -> String {
     let what = format!("{} {way} {}", protocols.join(" and "), remotes.join(", "));
     match &plan.placement {
         Placement::NewGroup => format!("Create security group {name}, allow {what} in it, and put it on the interface"),
-        Placement::Before(index) => format!("Allow {what}, ahead of rule {index}"),
+        Placement::Before(index) => {
+            let rules = match &case.network_acl {
+                NetworkAclState::InForce { rules, .. } => rules.rules(plan.direction, family),
+                NetworkAclState::Absent | NetworkAclState::Off(_) => &[],
+            };
+            let before = rules.iter().find(|rule| rule.index == *index);
+            let before = before.map_or_else(|| index.to_string(), |rule| rule.name.to_string());
+            format!("Allow {what}, ahead of rule {before}")
+        }
         Placement::Priority { priority, moves } if !moves.is_empty() => {
             let moved = if moves.len() == 1 {
                 "1 rule moves".to_owned()
@@ -84,12 +96,11 @@ fn summary(case: &Case, plan: &FixPlan, name: &str) -> String {
 }
 
 /// The patch, against the object's manifest.
-fn patch(case: &Case, plan: &FixPlan) -> String {
-    let (array, priority) = match (plan.layer, plan.direction, &plan.placement) {
-        (Layer::SecurityGroup, _, Placement::Priority { priority, .. }) => ("/spec/rules", *priority),
-        (Layer::SecurityGroup, ..) => ("/spec/rules", 1),
-        (Layer::NetworkAcl, Direction::Ingress, _) => ("/spec/ingress", 0),
-        (Layer::NetworkAcl, Direction::Egress, _) => ("/spec/egress", 0),
+fn patch(case: &Case, verdict: &Verdict, plan: &FixPlan) -> String {
+    let array = match (plan.layer, plan.direction) {
+        (Layer::SecurityGroup, _) => "/spec/rules",
+        (Layer::NetworkAcl, Direction::Ingress) => "/spec/ingress",
+        (Layer::NetworkAcl, Direction::Egress) => "/spec/egress",
     };
     let mut operations = Vec::new();
     if let Placement::Priority { moves, .. } = &plan.placement {
@@ -100,14 +111,18 @@ fn patch(case: &Case, plan: &FixPlan) -> String {
                 .map(|(index, to)| json!({"op": "add", "path": format!("{array}/{index}/priority"), "value": to})),
         );
     }
-    let rules = plan.rules.iter().map(|rule| match plan.layer {
-        Layer::SecurityGroup => security_group_rule(case, plan.direction, rule, priority),
-        Layer::NetworkAcl => acl_rule(case, plan.direction, rule),
-    });
     if plan.array_may_be_absent {
-        operations.push(json!({"op": "add", "path": array, "value": rules.collect::<Vec<_>>()}));
+        // The list can only be set as a whole. A security group has one for both directions: the fix of either sets the
+        // rules of both, so that applying one after the other loses nothing.
+        let whole = verdict
+            .fixes
+            .iter()
+            .filter(|other| (other.layer, &other.object) == (plan.layer, &plan.object) && other.array_may_be_absent)
+            .filter(|other| other.layer == Layer::SecurityGroup || other.direction == plan.direction);
+        let value: Value = whole.flat_map(|plan| rules(case, plan)).collect();
+        operations.push(json!({"op": "add", "path": array, "value": value}));
     } else {
-        for (at, rule) in rules.enumerate() {
+        for (at, rule) in rules(case, plan).enumerate() {
             let position = match plan.placement {
                 Placement::Before(index) => (index as usize + at).to_string(),
                 _ => "-".to_owned(),
@@ -116,6 +131,18 @@ fn patch(case: &Case, plan: &FixPlan) -> String {
         }
     }
     Value::Array(operations).to_string()
+}
+
+/// The new rules as they stand in a manifest.
+fn rules<'a>(case: &'a Case, plan: &'a FixPlan) -> impl Iterator<Item = Value> + 'a {
+    let priority = match plan.placement {
+        Placement::Priority { priority, .. } => priority,
+        Placement::Before(_) | Placement::Append | Placement::NewGroup => 1,
+    };
+    plan.rules.iter().map(move |rule| match plan.layer {
+        Layer::SecurityGroup => security_group_rule(case, plan.direction, rule, priority),
+        Layer::NetworkAcl => acl_rule(case, plan.direction, rule),
+    })
 }
 
 fn family(family: Family) -> &'static str {

@@ -21,6 +21,7 @@ pub use conditions::printable;
 pub use load_balancer::load_balancer_status;
 pub use rules::{network_acl_status, security_group_status};
 pub use troubleshoot_request::troubleshoot_request_status;
+pub use values::percentage;
 
 /// When to look at a troubleshoot request again.
 #[derive(Clone, Debug, PartialEq)]

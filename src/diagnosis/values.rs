@@ -54,6 +54,30 @@ pub(super) fn sentence(values: &Values, family: Family) -> String {
     }
 }
 
+/// A few names for a sentence, the rest counted.
+pub(super) fn names(names: &[String]) -> String {
+    match names {
+        [] => "none".into(),
+        [only] => only.clone(),
+        [head @ .., last] if names.len() <= 3 => format!("{} and {last}", head.join(", ")),
+        [a, b, c, more @ ..] => format!("{a}, {b}, {c} and {} more", more.len()),
+        [..] => names.join(", "),
+    }
+}
+
+/// A share such as `0.5` as `50 %`, with a digit after the point where it has one; `None` when the text is no number.
+#[must_use]
+pub fn percentage(share: &str) -> Option<String> {
+    Some(match share.parse::<f64>().ok()? {
+        part if part > 0.0 && part < 0.001 => "less than 0.1 %".into(),
+        part if part < 1.0 && part > 0.999 => "more than 99.9 %".into(),
+        part => {
+            let text = format!("{:.1}", part * 100.0);
+            format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
+        }
+    })
+}
+
 /// A protocol as rules spell it.
 pub(super) fn protocol(number: ProtocolMatch, family: Family) -> String {
     match number {

@@ -63,8 +63,17 @@ pub fn check(world: Manifests, shared: &[&str], backend: &str, before: &Findings
     if let Some(id) = failed.iter().find(|id| !had.contains(id)) {
         return Err(format!("{id} fails now and did not before"));
     }
-    compare(&old.ingress, &new.ingress, offer.ingress)?;
-    compare(&old.egress, &new.egress, !offer.ingress)
+    // A list that a manifest may leave out can only be set as a whole, and a security group has one for both directions.
+    let whole = patch_sets(offer.patch, "/spec/rules");
+    compare(&old.ingress, &new.ingress, whole || offer.ingress)?;
+    compare(&old.egress, &new.egress, whole || !offer.ingress)
+}
+
+fn patch_sets(patch: &str, path: &str) -> bool {
+    let patch: Value = serde_json::from_str(patch).expect("a patch");
+    patch
+        .as_array()
+        .is_some_and(|operations| operations.iter().any(|operation| operation["path"] == path))
 }
 
 /// Names stay unique in their list, priorities within 1-100.

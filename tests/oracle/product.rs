@@ -423,11 +423,6 @@ fn heal_together(
     let mut healed: Vec<(RuleKind, Direction)> = Vec::new();
     for fix in &said.fixes {
         let Some(patch) = &fix.patch else { continue };
-        // A manifest from a file may leave an array out; then a fix can only set the whole of it, and two of them for one
-        // group do not add up. Objects of an API server always have the array.
-        if patch.contains(r#""path":"/spec/rules""#) {
-            return Ok(());
-        }
         let kind = if fix.kind == RuleKind::SecurityGroup {
             "SecurityGroup"
         } else {
