@@ -2,25 +2,12 @@
 
 use super::{
     Case, CheckId, Dimension, Leg, Region, Share,
-    evidence::{Finding, evidence},
+    evidence::{Finding, Impact, evidence},
     filter::Dropped,
     fix::{self, FixPlan},
     layer::Side,
     walk::blocked_sets,
 };
-
-/// Effect on the health check, the least first.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Impact {
-    /// No item failed.
-    None,
-    /// Items failed, but no probe is dropped for it.
-    Advisory,
-    /// Some probes are dropped.
-    Intermittent,
-    /// Every probe is dropped.
-    Blocks,
-}
 
 /// What a diagnosis found.
 #[derive(Clone, Debug)]

@@ -5,10 +5,22 @@ use std::sync::Arc;
 use super::{
     Action, CheckId, Dimension, Direction, Family, Layer, Leg, Region, Rule, Share, Span, Traffic,
     address::{Prefix, covering_prefixes},
-    diagnose::Impact,
     filter::Filter,
     layer::Side,
 };
+
+/// Effect on the health check, the least first.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Impact {
+    /// No item failed.
+    None,
+    /// Items failed, but no probe is dropped for it.
+    Advisory,
+    /// Some probes are dropped.
+    Intermittent,
+    /// Every probe is dropped.
+    Blocks,
+}
 
 /// A blocked set's values on the item's own dimension.
 #[derive(Clone, Debug, Eq, PartialEq)]
