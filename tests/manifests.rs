@@ -258,6 +258,48 @@ fn an_invalid_object_is_not_taken_for_a_missing_one() {
 }
 
 #[test]
+fn an_unreadable_network_acl_may_be_the_one_of_the_subnet() {
+    let acl = |namespace: &str, enabled: &str| {
+        format!(
+            "---\napiVersion: elb-doctor.dev/v1alpha1\nkind: NetworkACL\nmetadata: {{name: fence, namespace: {namespace}}}\n\
+             spec: {{enabled: {enabled}, subnetRefs: [{{name: back}}]}}\n"
+        )
+    };
+    let reason = |acl: String| {
+        let answer = diagnose_with(&["-f", "-", "-o", "json"], (HEALTHY_WORLD.to_owned() + &acl).as_bytes());
+        diagnosed(&answer.json()["items"][0])
+    };
+    let (refused, message) = reason(acl("default", "'yes'"));
+    assert_eq!(refused, "InvalidSpec");
+    assert!(message.contains("NetworkACL fence"), "{message}");
+    assert_eq!(reason(acl("default", "false")).0, "NoFaultFound");
+    assert_eq!(reason(acl("elsewhere", "'yes'")).0, "NoFaultFound");
+}
+
+#[test]
+fn a_broken_address_group_matters_only_where_an_enabled_rule_names_it() {
+    let reason = |enabled: bool, addresses: &str| {
+        let rule = format!(
+            "{{name: in, direction: Ingress}}\n  - {{name: friends, direction: Ingress, enabled: {enabled}, remote: {{addressGroupRef: {{name: some}}}}}}"
+        );
+        let world = HEALTHY_WORLD.replace("{name: in, direction: Ingress}", &rule)
+            + &format!(
+                "---\napiVersion: elb-doctor.dev/v1alpha1\nkind: AddressGroup\nmetadata: {{name: some}}\nspec: {{addresses: {addresses}}}\n"
+            );
+        let answer = diagnose_with(&["-f", "-", "-o", "json"], world.as_bytes());
+        diagnosed(&answer.json()["items"][0])
+    };
+    // Unreadable, and readable but refused by the schema.
+    for addresses in ["{}", "['no address, surely']"] {
+        let (refused, message) = reason(true, addresses);
+        assert_eq!(refused, "InvalidSpec", "{message}");
+        assert!(message.contains("AddressGroup some"), "{message}");
+        assert_eq!(reason(false, addresses).0, "NoFaultFound");
+    }
+    assert_eq!(reason(true, "[10.0.0.1]").0, "NoFaultFound");
+}
+
+#[test]
 fn an_invalid_backend_is_still_in_the_answer() {
     let world = HEALTHY_WORLD.replace("  port: 80\n", "  port: 80\n  colour: red\n");
     let answer = diagnose_with(&["-f", "-", "-o", "json"], world.as_bytes());

@@ -1,6 +1,8 @@
 //! What is wrong with the objects that a diagnosis reads: references to nothing, values that no rule can be made of
 //! (`ReferenceNotFound` and `InvalidSpec` of domain §9).
 
+use std::collections::BTreeSet;
+
 use crate::api::v1alpha1::{BackendServer, BackendServerGroup, BackendType, LoadBalancer};
 
 use super::{
@@ -46,6 +48,10 @@ impl World {
             self.subnet_faults(&key.sibling(&subnet.name), &object, "spec.subnetRef.name", &mut faults);
             for acl in self.acls_of(key, backend) {
                 faults.merge(&self.network_acl_faults(&acl));
+            }
+            // Which subnets an unreadable ACL claims is not known: it may be this one.
+            if let Some(acl) = self.unreadable_acl(&key.namespace) {
+                self.note_invalid(Kind::NetworkACL, acl, &mut faults);
             }
         } else if spec.type_ == BackendType::Instance {
             faults.invalid.push(Fault {
@@ -137,7 +143,12 @@ impl World {
             .map(|(_, rules)| rules.faults.clone())
             .unwrap_or_default();
         self.note_invalid(Kind::SecurityGroup, key, &mut faults);
-        self.existing_but_invalid(Kind::AddressGroup, key, &mut faults);
+        if let Some(group) = self.security_group(key).filter(|_| !self.invalid.is_empty()) {
+            let rules = group.spec.rules.iter().filter(|rule| rule.enabled);
+            let remotes = rules.filter_map(|rule| rule.remote.as_ref()?.address_group_ref.as_ref());
+            let names = remotes.map(|group| group.name.as_str());
+            self.existing_but_invalid(key, names, &mut faults);
+        }
         faults
     }
 
@@ -150,7 +161,21 @@ impl World {
             .map(|(_, rules)| rules.faults.clone())
             .unwrap_or_default();
         self.note_invalid(Kind::NetworkACL, key, &mut faults);
-        self.existing_but_invalid(Kind::AddressGroup, key, &mut faults);
+        if let Some(acl) = self.network_acl(key).filter(|_| !self.invalid.is_empty()) {
+            let rules = acl
+                .spec
+                .ingress
+                .iter()
+                .chain(&acl.spec.egress)
+                .filter(|rule| rule.enabled);
+            let ends = rules
+                .flat_map(|rule| [rule.source.as_ref(), rule.destination.as_ref()])
+                .flatten();
+            let names = ends
+                .filter_map(|end| end.address_group_ref.as_ref())
+                .map(|group| group.name.as_str());
+            self.existing_but_invalid(key, names, &mut faults);
+        }
         faults
     }
 
@@ -294,25 +319,25 @@ impl World {
         }
     }
 
-    /// Address groups that rules found missing, but which are there and unreadable, are invalid rather than missing.
-    fn existing_but_invalid(&self, kind: Kind, key: &Key, faults: &mut Faults) {
-        if self.invalid.is_empty() {
-            return;
+    /// Address groups that enabled rules name and that are there but broken: invalid, not missing.
+    fn existing_but_invalid<'a>(&self, user: &Key, names: impl Iterator<Item = &'a str>, faults: &mut Faults) {
+        let keys: BTreeSet<Key> = names.map(|name| user.sibling(name)).collect();
+        for key in keys {
+            if self.invalid.contains_key(&(Kind::AddressGroup, key.clone())) {
+                let text = format!("AddressGroup {:?} not found", key.name);
+                faults.missing.retain(|fault| fault.message != text);
+                self.note_invalid(Kind::AddressGroup, &key, faults);
+            }
         }
-        let unreadable: Vec<_> = self
-            .invalid
-            .keys()
-            .filter(|(own, other)| *own == kind && other.namespace == key.namespace)
-            .filter(|node| {
-                self.references.users(node, Kind::SecurityGroup).contains(key)
-                    || self.references.users(node, Kind::NetworkACL).contains(key)
-            })
-            .cloned()
-            .collect();
-        for (kind, other) in unreadable {
-            let text = format!("AddressGroup {:?} not found", other.name);
-            faults.missing.retain(|fault| fault.message != text);
-            self.note_invalid(kind, &other, faults);
-        }
+    }
+
+    /// The first network ACL of a namespace of which nothing could be read.
+    fn unreadable_acl(&self, namespace: &str) -> Option<&Key> {
+        self.invalid
+            .range((Kind::NetworkACL, Key::new(namespace, ""))..)
+            .map(|((kind, key), _)| (*kind, key))
+            .take_while(|(kind, key)| *kind == Kind::NetworkACL && key.namespace == namespace)
+            .map(|(_, key)| key)
+            .find(|key| !self.network_acls.contains_key(*key))
     }
 }

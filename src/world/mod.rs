@@ -14,7 +14,7 @@ mod references;
 mod refusal;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -68,7 +68,7 @@ pub struct World {
     network_acls: HashMap<Key, (Arc<NetworkACL>, CompiledRules)>,
     address_groups: HashMap<Key, (Arc<AddressGroup>, CompiledAddresses)>,
     /// Objects that admission would have refused, with what is wrong: they exist, but nothing in them can be trusted.
-    invalid: HashMap<references::Node, String>,
+    invalid: BTreeMap<references::Node, String>,
     references: References,
 }
 
