@@ -14,13 +14,16 @@ use crate::{
 
 use super::{
     Next, backend_server,
-    conditions::{Conditions, State},
+    conditions::{Conditions, State, printable},
 };
 
 /// Results listed before the rest is only counted.
 const MAX_RESULTS: usize = 50;
 /// Failed items listed in all results together; beyond that a result only counts its own.
 const MAX_CHECKS: usize = 120;
+
+/// Longest message of a refused result, in bytes of JSON.
+const MAX_MESSAGE: usize = 512;
 
 /// How many items a subject has.
 fn items(subject: Subject) -> u32 {
@@ -77,7 +80,9 @@ pub fn troubleshoot_request_status(
     let expired = now.0 >= deadline.0;
     let waits = answer.waiting_for.is_some() && !expired;
 
-    let total = items(request.spec.subject) * u32::try_from(answer.results.len().max(1)).unwrap_or(u32::MAX);
+    // What is still missing or refused as a whole is one backend server at least; with nothing unhealthy there is nothing to do.
+    let least = usize::from(answer.waiting_for.is_some() || answer.refused.is_some());
+    let total = items(request.spec.subject) * u32::try_from(answer.results.len().max(least)).unwrap_or(u32::MAX);
     let diagnosed = answer
         .results
         .iter()
@@ -133,7 +138,11 @@ fn set_outcome(conditions: &mut Conditions<'_>, request: &TroubleshootRequest, a
                 request.spec.active_deadline_seconds, missing.message
             );
             conditions.set(types::SUCCEEDED, State::False, reasons::DEADLINE_EXCEEDED, message);
-            not_diagnosed(conditions, "Not diagnosed before the deadline");
+            // Those with nothing missing were diagnosed all the same.
+            match found(&answer.results) {
+                Some(found) => found.set_fault_found(conditions, &answer.results),
+                None => not_diagnosed(conditions, "Not diagnosed before the deadline"),
+            }
         } else {
             let message = format!("Waiting: {}", missing.message);
             conditions.set(types::SUCCEEDED, State::Unknown, missing.reason.as_str(), message);
@@ -141,8 +150,6 @@ fn set_outcome(conditions: &mut Conditions<'_>, request: &TroubleshootRequest, a
         }
         return;
     }
-    let first_refusal = answer.results.iter().find(|result| result.outcome == Outcome::Refused);
-    let diagnosed = answer.results.iter().any(|result| result.outcome != Outcome::Refused);
     if let Some(refusal) = &answer.refused {
         conditions.set(
             types::SUCCEEDED,
@@ -151,38 +158,58 @@ fn set_outcome(conditions: &mut Conditions<'_>, request: &TroubleshootRequest, a
             &refusal.message,
         );
         not_diagnosed(conditions, "The request was refused");
-    } else if answer.results.is_empty() {
+    } else if let Some(found) = found(&answer.results) {
+        conditions.set(types::SUCCEEDED, State::True, found.reason, &found.message);
+        found.set_fault_found(conditions, &answer.results);
+    } else if let Some(refused) = answer.results.first() {
+        let message = refused.message.as_deref().unwrap_or("The diagnosis was refused");
+        conditions.set(types::SUCCEEDED, State::False, &refused.reason, message);
+        not_diagnosed(conditions, "The diagnosis was refused");
+    } else {
         let message = format!(
             "LoadBalancer {} has no unhealthy backend server",
             request.spec.load_balancer_ref.name
         );
         conditions.set(types::SUCCEEDED, State::True, reasons::NO_UNHEALTHY_BACKEND, message);
         not_diagnosed(conditions, "Nothing was unhealthy");
-    } else if let (Some(refused), false) = (first_refusal, diagnosed) {
-        let message = refused.message.as_deref().unwrap_or("The diagnosis was refused");
-        conditions.set(types::SUCCEEDED, State::False, &refused.reason, message);
-        not_diagnosed(conditions, "The diagnosis was refused");
+    }
+}
+
+/// What the diagnoses that ran found, all together.
+struct Found {
+    reason: &'static str,
+    message: String,
+}
+
+/// `None` when no diagnosis ran.
+fn found(results: &[BackendResult]) -> Option<Found> {
+    if results.iter().all(|result| result.outcome == Outcome::Refused) {
+        return None;
+    }
+    let faulty = results.iter().filter(|result| result.outcome == Outcome::FaultsFound);
+    let faulty = faulty.count();
+    let failed: u32 = results.iter().map(|result| result.failed).sum();
+    let of = format!("{} backend server{}", results.len(), plural(results.len()));
+    Some(if faulty == 0 {
+        Found {
+            reason: reasons::NO_FAULT_FOUND,
+            message: format!("No item failed on {of}"),
+        }
     } else {
-        let faulty = answer
-            .results
-            .iter()
-            .filter(|result| result.outcome == Outcome::FaultsFound)
-            .count();
-        let failed: u32 = answer.results.iter().map(|result| result.failed).sum();
-        let of = answer.results.len();
-        if faulty == 0 {
-            let message = format!("No item failed on {of} backend server{}", plural(of));
-            conditions.set(types::SUCCEEDED, State::True, reasons::NO_FAULT_FOUND, &message);
-            conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, &message);
+        let items = if failed == 1 { "item" } else { "items" };
+        Found {
+            reason: reasons::FAULTS_FOUND,
+            message: format!("{failed} {items} failed on {faulty} of {of}"),
+        }
+    })
+}
+
+impl Found {
+    fn set_fault_found(&self, conditions: &mut Conditions<'_>, results: &[BackendResult]) {
+        if self.reason == reasons::NO_FAULT_FOUND {
+            conditions.set(types::FAULT_FOUND, State::False, self.reason, &self.message);
         } else {
-            let message = format!("{failed} items failed on {faulty} of {of} backend server{}", plural(of));
-            let message = if failed == 1 {
-                message.replacen("items", "item", 1)
-            } else {
-                message
-            };
-            conditions.set(types::SUCCEEDED, State::True, reasons::FAULTS_FOUND, &message);
-            let (reason, text) = gravest(&answer.results).unwrap_or((reasons::FAULTS_FOUND, message));
+            let (reason, text) = gravest(results).unwrap_or((self.reason, self.message.clone()));
             conditions.set(types::FAULT_FOUND, State::True, reason, text);
         }
     }
@@ -257,7 +284,7 @@ fn answer(world: &World, request: &TroubleshootRequest, now: &Time) -> Answer {
                 backend_server: key.name,
                 outcome: Outcome::Refused,
                 reason: refusal.reason.as_str().to_owned(),
-                message: Some(refusal.message.clone()),
+                message: Some(printable(&refusal.message, MAX_MESSAGE)),
                 failed: 0,
                 checks: Vec::new(),
             });
@@ -293,4 +320,89 @@ fn result(name: String, diagnosis: Diagnosis, subject: Subject) -> BackendResult
 fn after(time: &Time, seconds: u32) -> Time {
     let later = time.0.checked_add(jiff::SignedDuration::from_secs(seconds.into()));
     Time(later.unwrap_or(jiff::Timestamp::MAX))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::v1alpha1::{BackendServer, LoadBalancer, SecurityGroup, Subnet};
+
+    /// A load balancer with these backend servers, each with the security group of that name; only `shut` is there.
+    fn world(members: &[(&str, &str)]) -> World {
+        let metadata = |name: &str| json!({"name": name, "namespace": "mall"});
+        let mut world = World::default();
+        let subnet = json!({"metadata": metadata("lan"), "spec": {"cidrs": ["10.1.0.0/24"]}});
+        world.apply(serde_json::from_value::<Subnet>(subnet).unwrap());
+        let group = json!({"metadata": metadata("shut"), "spec": {"rules": [{"name": "out", "direction": "Egress"}]}});
+        world.apply(serde_json::from_value::<SecurityGroup>(group).unwrap());
+        let balancer = json!({"metadata": metadata("door"), "spec": {"type": "Dedicated", "healthCheckSources": ["10.0.0.1"],
+            "listeners": [{"name": "l", "protocol": "TCP", "port": 80, "backendServerGroups": ["g"]}],
+            "backendServerGroups": [{"name": "g", "protocol": "TCP", "healthCheck": {"protocol": "TCP"}}]}});
+        world.apply(serde_json::from_value::<LoadBalancer>(balancer).unwrap());
+        for (name, group) in members {
+            let member: Value = json!({"metadata": metadata(name), "status": {"health": {"state": "Unhealthy"}},
+                "spec": {"loadBalancerRef": {"name": "door"}, "backendServerGroup": "g", "address": "10.1.0.5", "port": 80,
+                         "subnetRef": {"name": "lan"}, "securityGroupRefs": [{"name": group}]}});
+            world.apply(serde_json::from_value::<BackendServer>(member).unwrap());
+        }
+        world
+    }
+
+    fn ask(world: &World, at: i64) -> TroubleshootRequestStatus {
+        let request = json!({"metadata": {"name": "why", "namespace": "mall"}, "spec": {"loadBalancerRef": {"name": "door"}, "activeDeadlineSeconds": 10},
+            "status": {"startTime": "1970-01-01T00:00:00Z", "conditions": []}});
+        let request: TroubleshootRequest = serde_json::from_value(request).unwrap();
+        troubleshoot_request_status(world, &request, &Time(jiff::Timestamp::from_second(at).unwrap())).0
+    }
+
+    fn condition(status: &TroubleshootRequestStatus, type_: &str) -> (String, String) {
+        let found = status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == type_)
+            .unwrap();
+        (found.status.clone(), found.reason.clone())
+    }
+
+    fn words(status: &str, reason: &str) -> (String, String) {
+        (status.to_owned(), reason.to_owned())
+    }
+
+    #[test]
+    fn at_the_deadline_faults_that_were_found_are_said() {
+        let world = world(&[("one", "shut"), ("two", "gone")]);
+        let waiting = ask(&world, 1);
+        assert_eq!(
+            condition(&waiting, types::SUCCEEDED),
+            words("Unknown", "ReferenceNotFound")
+        );
+        assert_eq!(condition(&waiting, types::FAULT_FOUND).0, "Unknown");
+        let late = ask(&world, 11);
+        assert_eq!(condition(&late, types::SUCCEEDED), words("False", "DeadlineExceeded"));
+        assert_eq!(
+            condition(&late, types::FAULT_FOUND),
+            words("True", "SecurityGroupInboundProtocol")
+        );
+        assert_eq!(late.results.len(), 2);
+        assert_eq!(
+            late.progress.unwrap(),
+            Progress {
+                finished: 17,
+                total: 34
+            }
+        );
+    }
+
+    #[test]
+    fn with_nothing_unhealthy_there_is_nothing_to_do() {
+        let status = ask(&world(&[]), 1);
+        assert_eq!(
+            condition(&status, types::SUCCEEDED),
+            words("True", "NoUnhealthyBackend")
+        );
+        assert_eq!(status.progress.unwrap(), Progress { finished: 0, total: 0 });
+    }
 }

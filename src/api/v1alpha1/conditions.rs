@@ -23,7 +23,6 @@ pub mod reasons {
     pub const NOT_REPORTED: &str = "NotReported";
     pub const NO_UNHEALTHY_BACKEND: &str = "NoUnhealthyBackend";
     pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
-    pub const WAITING: &str = "Waiting";
     pub const ACCEPTED: &str = "Accepted";
     pub const REFERENCE_NOT_FOUND: &str = "ReferenceNotFound";
     pub const INVALID_SPEC: &str = "InvalidSpec";
