@@ -214,12 +214,21 @@ fn sign_of_life(lease: &Lease) -> Option<(&Option<String>, &Option<MicroTime>, &
     Some((holder_identity, renew_time, lease_transitions))
 }
 
+fn params() -> PostParams {
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PostParams::default()
+    }
+}
+
 /// Takes part in the election.
 pub(super) struct Elector {
     api: Api<Lease>,
     candidate: Candidate,
     leadership: Leadership,
     leads: watch::Sender<bool>,
+    /// A write was sent and its answer has not come: it may have been done.
+    in_doubt: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -238,6 +247,7 @@ impl Elector {
             candidate: Candidate { settings, seen: None },
             leadership: leadership.clone(),
             leads,
+            in_doubt: false,
             metrics,
         };
         (elector, leadership, news)
@@ -296,26 +306,25 @@ impl Elector {
     }
 
     /// One look at the lease and, where due, one write. True: it is held. A lost race is no error.
-    async fn attempt(&mut self, now: Instant) -> Result<bool, kube::Error> {
+    async fn attempt(&mut self, began: Instant) -> Result<bool, kube::Error> {
+        let mut now = began;
         // A holder writes without reading first; the resource version tells when someone came between.
         if self.candidate.step(now) != Step::Renew {
-            let lease = self.api.get_opt(&self.candidate.settings.name).await?;
-            self.candidate.observe(lease, now);
+            now = self.look().await?;
         }
         let step = self.candidate.step(now);
         if step == Step::Wait {
             return Ok(false);
         }
         let claim = self.candidate.claim(Timestamp::now());
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.into()),
-            ..PostParams::default()
-        };
+        let params = params();
+        self.in_doubt = true;
         let written = if step == Step::Create {
             self.api.create(&params, &claim).await
         } else {
             self.api.replace(&self.candidate.settings.name, &params, &claim).await
         };
+        self.in_doubt = !matches!(written, Ok(_) | Err(kube::Error::Api(_)));
         match written {
             Ok(lease) => {
                 self.candidate.observe(Some(lease), now);
@@ -324,8 +333,7 @@ impl Elector {
             // Changed, created or deleted by someone else: look again before the next step.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
                 debug!(lease = %self.name(), ?step, "the lease was changed by another: {}", status.message);
-                let lease = self.api.get_opt(&self.candidate.settings.name).await?;
-                self.candidate.observe(lease, now);
+                let now = self.look().await?;
                 // Still ours when an earlier write of ours was done but its answer lost; then the renewal is to be tried
                 // again, and until that is done leadership does not grow longer.
                 if self.candidate.step(now) == Step::Renew {
@@ -338,20 +346,45 @@ impl Elector {
         }
     }
 
+    /// Reads the lease and says when that was: not before the answer, so that a renewal that came first counts in full. (A holder's
+    /// own time counts from before its request, in [`Elector::run`].)
+    async fn look(&mut self) -> Result<Instant, kube::Error> {
+        let lease = self.api.get_opt(&self.candidate.settings.name).await?;
+        let now = Instant::now();
+        self.candidate.observe(lease, now);
+        Ok(now)
+    }
+
     async fn give_back(&mut self) {
-        let Some(lease) = self.candidate.release(Timestamp::now()) else {
-            return;
-        };
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.into()),
-            ..PostParams::default()
-        };
-        let name = self.candidate.settings.name.clone();
-        match timeout(REQUEST_TIMEOUT, self.api.replace(&name, &params, &lease)).await {
-            Ok(Ok(_)) => info!(lease = %self.name(), "gave the lease back"),
+        match timeout(REQUEST_TIMEOUT, self.release()).await {
+            Ok(Ok(true)) => info!(lease = %self.name(), "gave the lease back"),
+            Ok(Ok(false)) => {}
             Ok(Err(error)) => warn!(lease = %self.name(), "could not give the lease back: {}", api_message(&error)),
             Err(_) => warn!(lease = %self.name(), "could not give the lease back in time"),
         }
+    }
+
+    /// False: it is not ours. What is known of it may be old: a renewal that was cut short may have been done, and anyone may
+    /// have touched a label. Then it is read and tried once more.
+    async fn release(&mut self) -> Result<bool, kube::Error> {
+        if self.in_doubt {
+            self.look().await?;
+        }
+        match self.release_seen().await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                self.look().await?;
+                self.release_seen().await
+            }
+            other => other,
+        }
+    }
+
+    async fn release_seen(&self) -> Result<bool, kube::Error> {
+        let Some(lease) = self.candidate.release(Timestamp::now()) else {
+            return Ok(false);
+        };
+        let name = &self.candidate.settings.name;
+        self.api.replace(name, &params(), &lease).await.map(|_| true)
     }
 
     fn announce(&self, leads: bool) {
@@ -477,5 +510,50 @@ mod tests {
         leadership.set(Some(Instant::now()));
         assert!(!leadership.is_held());
         assert!(Leadership::always().is_held());
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_was_touched_meanwhile_is_given_back_all_the_same() {
+        use axum::http;
+        use kube::client::Body;
+        use std::sync::Mutex;
+
+        let (mut anna, now) = (candidate("anna"), Instant::now());
+        let mut ours = anna.claim(wall(0));
+        ours.metadata.resource_version = Some("5".into());
+        anna.observe(Some(ours.clone()), now);
+        // A label was added since: only a write over version 6 is taken.
+        ours.metadata.resource_version = Some("6".into());
+        let stored = serde_json::to_vec(&ours).unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = requests.clone();
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let (seen, stored) = (seen.clone(), stored.clone());
+            async move {
+                let method = request.method().to_string();
+                let body = request.into_body().collect_bytes().await.unwrap();
+                let stale = method == "PUT"
+                    && serde_json::from_slice::<Lease>(&body)
+                        .unwrap()
+                        .metadata
+                        .resource_version
+                        != Some("6".into());
+                seen.lock().unwrap().push(method);
+                let conflict = serde_json::json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "touched", "reason": "Conflict", "code": 409 });
+                let (code, body) = if stale {
+                    (409, serde_json::to_vec(&conflict).unwrap())
+                } else {
+                    (200, stored)
+                };
+                Ok::<_, std::convert::Infallible>(
+                    http::Response::builder().status(code).body(Body::from(body)).unwrap(),
+                )
+            }
+        });
+        let client = Client::new(service, "castle");
+        let (mut elector, _, _) = Elector::new(client, anna.settings.clone(), Arc::new(Metrics::new()));
+        elector.candidate = anna;
+        assert!(elector.release().await.unwrap());
+        assert_eq!(*requests.lock().unwrap(), ["PUT", "GET", "PUT"]);
     }
 }
