@@ -27,8 +27,11 @@ pub enum LogFormat {
 ///
 /// When a directive or a level is not one.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
-    // The client logs every failed request as an error, retries included; whoever made the request says so once and in context.
-    EnvFilter::builder().parse(format!("kube_client::client::builder=off,{text}"))
+    // The client logs every failed request as an error and the runtime every watch that may not start as a warning, retries included;
+    // whoever made the request says so once and in context. What the text says of these goes before.
+    EnvFilter::builder().parse(format!(
+        "kube_client::client::builder=off,kube_runtime::watcher=error,{text}"
+    ))
 }
 
 /// Sets the process's log up. Colours only on a terminal and without `NO_COLOR`.
