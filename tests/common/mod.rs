@@ -37,10 +37,12 @@ impl ControlPlane {
         let mut up = Command::new(scripts.join("up"));
         up.arg(dir.path()).arg("--owner").arg(std::process::id().to_string());
         stdout(up)?;
-        Ok(Self {
+        let started = Self {
             dir,
             bin: bin.trim().into(),
-        })
+        };
+        std::fs::create_dir(started.scratch()).map_err(|e| e.to_string())?;
+        Ok(started)
     }
 
     /// Where the administrator's kubeconfig is.
@@ -53,12 +55,17 @@ impl ControlPlane {
         self.dir.path()
     }
 
+    /// A directory for files of whoever uses this control plane; it goes when the control plane does.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.path().join("scratch")
+    }
+
     /// `kubectl`, pointed at this control plane.
     pub fn kubectl(&self) -> Command {
         let mut kubectl = Command::new(self.bin.join("kubectl"));
         kubectl
             .env("KUBECONFIG", self.kubeconfig())
-            .env("HOME", self.dir.path())
+            .env("HOME", self.scratch())
             .stdin(Stdio::null());
         kubectl
     }

@@ -74,7 +74,7 @@ impl Replica {
         const SHELL: &str = r#"exec 3<&0; "$@" & pid=$!; echo $pid
             { cat >/dev/null; kill -9 $pid; } <&3 2>/dev/null & guard=$!
             wait $pid; status=$?; kill $guard 2>/dev/null; exit $status"#;
-        let dir = tempfile::tempdir().expect("a directory");
+        let dir = tempfile::tempdir_in(ControlPlane::get().scratch()).expect("a directory");
         let kubeconfig = kubeconfig(dir.path(), account_namespace);
         let log = File::create(dir.path().join("log")).expect("a file");
         let mut command = Command::new("sh");
@@ -171,11 +171,11 @@ impl Replica {
 
     /// Sends a signal such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(self.pid.to_string())
+        // The shell's own `kill`: the program of that name is not on every machine.
+        let sent = Command::new("sh")
+            .args(["-c", "kill -$0 $1", name, &self.pid.to_string()])
             .status();
-        assert!(sent.expect("kill runs").success());
+        assert!(sent.expect("sh runs").success());
     }
 
     /// Waits for its end.
