@@ -331,6 +331,32 @@ spec:
     patch(ns, "nacl/hedge", &json!({ "spec": { "ingress": [] } }));
     until(ns, "nacl/hedge", "Ready", "True/Reconciled");
     until(ns, "bes/ewe-1", "Diagnosed", "True/FaultsFound");
+    for wanted in [
+        "Warning InvalidSpec hedge",
+        "Normal Reconciled hedge",
+        "Warning InvalidSpec crooked",
+    ] {
+        eventually(wanted, || {
+            let events = events(ns);
+            if events.lines().any(|line| line == wanted) {
+                Ok(())
+            } else {
+                Err(events)
+            }
+        });
+    }
+}
+
+/// A line `TYPE REASON OBJECT` for each event.
+fn events(namespace: &str) -> String {
+    kubectl(&[
+        "get",
+        "events.v1.events.k8s.io",
+        "-n",
+        namespace,
+        "-o",
+        "jsonpath={range .items[*]}{.type} {.reason} {.regarding.name}{'\\n'}{end}",
+    ])
 }
 
 #[test]

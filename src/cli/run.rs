@@ -246,6 +246,9 @@ async fn cluster(args: &Args) -> anyhow::Result<Config> {
     config.headers.push((USER_AGENT, HeaderValue::from_static(agent)));
     // Queues, watches and the election each retry in their own way; a retry below them could outlive the lease.
     config.default_retry = false;
+    // Counted from the request on: an idle connection of the pool is silent for a good reason.
+    config.read_timeout = Some(crate::controller::SILENCE);
+    config.reset_reader_on_write = true;
     Ok(config)
 }
 

@@ -42,17 +42,17 @@ impl Reconciled for BackendServer {
         metrics.diagnosis_seconds.observe(began.elapsed().as_secs_f64());
         // The reporter's field: server-side apply must never see it from us.
         status.health = None;
-        if let Some(diagnosed) = condition(&status.conditions, DIAGNOSED) {
-            metrics.count_diagnosis(&diagnosed.reason);
-        }
         Some(status)
     }
 
-    fn transitions(held: &BackendServerStatus, wanted: &BackendServerStatus) -> Vec<Transition> {
-        transitions(&held.conditions, &wanted.conditions)
+    fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
+        transitions(held, wanted)
     }
 
     fn count(written: &BackendServerStatus, metrics: &Metrics) {
+        if let Some(diagnosed) = condition(&written.conditions, DIAGNOSED) {
+            metrics.count_diagnosis(&diagnosed.reason);
+        }
         for check in written.diagnosis.iter().flat_map(|diagnosis| &diagnosis.checks) {
             metrics.count_failed_check(&check.id);
         }

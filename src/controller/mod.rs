@@ -21,6 +21,7 @@ mod backend_server;
 mod compare;
 mod events;
 mod failure;
+mod freshness;
 mod lease;
 mod load_balancer;
 mod network_acl;
@@ -52,8 +53,10 @@ use crate::{
 
 pub use failure::api_message as describe;
 pub use lease::LeaseSettings;
+pub use watch::SILENCE;
 
 use events::Events;
+use freshness::Reader;
 use lease::{Elector, Leadership};
 use reconcile::Reconciled;
 use shared::{Desk, Desks, Shared};
@@ -100,6 +103,7 @@ pub enum RunError {
 /// What a reconcile works with.
 struct Context {
     shared: Arc<Shared>,
+    reader: Reader,
     writer: Writer,
     events: Events,
     metrics: Arc<Metrics>,
@@ -168,6 +172,7 @@ impl Controller {
         let (events, recording) = Events::start(client.clone(), options.identity, metrics.clone());
         let context = Context {
             shared,
+            reader: Reader::new(client.clone()),
             writer: Writer::new(client, leadership, metrics.clone()),
             events,
             metrics,
@@ -304,7 +309,7 @@ async fn work_on<K: Reconciled>(context: Arc<Context>, desk: fn(&Desks) -> &Desk
     let desk = desk(&context.shared.desks);
     worker::work(desk, K::NAME, |key| {
         let context = &context;
-        async move { reconcile::reconcile::<K>(context, &key).await }
+        async move { reconcile::reconcile::<K>(context, &desk.grace, &key).await }
     })
     .await;
 }

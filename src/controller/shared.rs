@@ -17,11 +17,12 @@ use tokio::sync::Notify;
 use crate::{
     api::v1alpha1::TroubleshootRequest,
     telemetry::{ControllerMetrics, Metrics, Readiness},
-    world::{Affected, Key, Kind, Object, Settings, World},
+    world::{Affected, Key, Kind, Object, Settings, World, reads_the_same},
 };
 
 use super::{
     queue::{Lane, Queue},
+    reconcile::Grace,
     watch::WATCHED,
     worker::Complaints,
 };
@@ -39,6 +40,7 @@ pub(super) struct Desk {
     pub(super) queue: Queue,
     pub(super) metrics: ControllerMetrics,
     pub(super) complaints: Complaints,
+    pub(super) grace: Grace,
 }
 
 impl Desk {
@@ -48,6 +50,7 @@ impl Desk {
             queue: Queue::new(metrics.queue.clone()),
             metrics,
             complaints: Complaints::default(),
+            grace: Grace::default(),
         }
     }
 }
@@ -131,6 +134,15 @@ fn is_newer<K: Resource>(new: &K, held: &K) -> bool {
     }
 }
 
+/// What an answer of the API server was the answer to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Origin {
+    /// A write of ours.
+    Write,
+    /// A read: others may have written.
+    Read,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -171,6 +183,12 @@ impl Shared {
         requests.all.get(key).cloned()
     }
 
+    /// How many requests there are.
+    pub(super) fn request_count(&self) -> usize {
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        requests.all.len()
+    }
+
     /// Keys of all requests.
     pub(super) fn request_keys(&self) -> Vec<Key> {
         let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
@@ -194,18 +212,33 @@ impl Shared {
         self.fan_out(&key.namespace, affected);
     }
 
-    /// Takes in what the API server returned for a write, so that the watch's echo of it is old news. Not when the object
-    /// is no longer held: its deletion has overtaken the answer, and nothing would ever delete it again.
-    pub(super) fn take_in(&self, object: Object, uid: Option<&str>) {
-        let key = object.key();
+    /// Takes in what the API server returned, so that the watch's echo of it is old news. Not when that very object
+    /// is not held (false): its deletion may have overtaken the answer, and nothing would ever delete it again.
+    pub(super) fn take_in(&self, object: Object, origin: Origin) -> bool {
+        let (kind, key) = (object.kind(), object.key());
         let affected = {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
-            match world.get(object.kind(), &key) {
-                Some(held) if meta(&held).uid.as_deref() == uid => world.apply(object),
-                _ => return,
+            match world.get(kind, &key) {
+                Some(held) if meta(&held).uid == meta(&object).uid => {
+                    let ours = origin == Origin::Write && reads_the_same(&held, &object);
+                    let mut affected = world.apply(object);
+                    if ours {
+                        // Only what we have just written differs: it need not be looked at again.
+                        let _ = match kind {
+                            Kind::BackendServer => affected.backend_servers.remove(&key),
+                            Kind::LoadBalancer => affected.load_balancers.remove(&key),
+                            Kind::SecurityGroup => affected.security_groups.remove(&key),
+                            Kind::NetworkACL => affected.network_acls.remove(&key),
+                            Kind::Subnet | Kind::AddressGroup => false,
+                        };
+                    }
+                    affected
+                }
+                _ => return false,
             }
         };
         self.fan_out(&key.namespace, affected);
+        true
     }
 
     /// Takes in a request that a watch delivered.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 
 use crate::{
     api::v1alpha1::{
@@ -22,13 +22,26 @@ use super::{
     Context, compare::Says, events::Transition, failure::Failure, reconcile::condition, status::Guard, worker::Done,
 };
 
+/// How long to wait for a watch that is behind.
+const CATCH_UP: Duration = Duration::from_millis(300);
+
 /// Brings one request a step further.
 pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Failure> {
     let Some(request) = context.shared.request(key) else {
         return Ok(Done::UntilChange);
     };
+    if request.metadata.deletion_timestamp.is_some() {
+        return Ok(Done::UntilChange);
+    }
     let now = Time(Timestamp::now());
-    let (wanted, next) = diagnosis::troubleshoot_request_status(&context.shared.world(), &request, &now);
+    let judge = || diagnosis::troubleshoot_request_status(&context.shared.world(), &request, &now);
+    let (mut wanted, mut next) = judge();
+    if finishes(request.status.as_ref(), &wanted) {
+        if !context.reader.catch_up(&context.shared, &request).await? {
+            return Ok(Done::For(CATCH_UP));
+        }
+        (wanted, next) = judge();
+    }
 
     let mut current = (*request).clone();
     if !request.status.as_ref().is_some_and(|held| wanted.says_as(held)) {
@@ -38,8 +51,7 @@ pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Fail
         if let Some(transition) = finished(request.status.as_ref(), &wanted) {
             context.events.tell(transition, request.object_ref(&()));
         }
-        written.meta_mut().managed_fields = None;
-        written.annotations_mut().remove(super::watch::LAST_APPLIED);
+        super::watch::strip(&mut written);
         context.shared.take_in_request(written.clone());
         current = written;
     }
@@ -61,9 +73,14 @@ fn until(at: &Time, now: &Time) -> Duration {
     wait.saturating_add(Duration::from_millis(10))
 }
 
+/// Whether this is the step that makes the request a record.
+fn finishes(held: Option<&TroubleshootRequestStatus>, wanted: &TroubleshootRequestStatus) -> bool {
+    wanted.completion_time.is_some() && held.is_none_or(|held| held.completion_time.is_none())
+}
+
 /// The event of a request that has just finished.
 fn finished(held: Option<&TroubleshootRequestStatus>, wanted: &TroubleshootRequestStatus) -> Option<Transition> {
-    if wanted.completion_time.is_none() || held.is_some_and(|held| held.completion_time.is_some()) {
+    if !finishes(held, wanted) {
         return None;
     }
     let succeeded = condition(&wanted.conditions, SUCCEEDED)?;

@@ -47,12 +47,16 @@ pub(super) const WATCHED: [&str; 7] = [
     "TroubleshootRequest",
 ];
 
-/// Seconds after which the API server ends a watch, which then goes on from where it was: a connection that died without a word is noticed
-/// within that time.
+/// Seconds after which the API server ends a watch, which then goes on from where it was. A watch of which nothing is heard for a
+/// few seconds longer is given up by the runtime as dead.
 const WATCH_SECONDS: u32 = 120;
 
+/// How long nothing at all may come over a connection that something is expected from: longer than the quietest watch, so that only a
+/// connection that died without a word is given up. The runtime gives up watches by itself, but neither lists nor starts of watches.
+pub const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 30);
+
 /// Annotation of `kubectl apply`: a second copy of the whole spec.
-pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A kind that is watched.
 trait Watched:
@@ -70,8 +74,8 @@ trait Watched:
     /// The keys now held.
     fn keys(shared: &Shared) -> Vec<Key>;
 
-    /// Whether that one is held.
-    fn is_held(key: &Key, shared: &Shared) -> bool;
+    /// How many are held.
+    fn count(shared: &Shared) -> usize;
 }
 
 macro_rules! watched {
@@ -91,8 +95,8 @@ macro_rules! watched {
                 shared.world().keys(Kind::$kind)
             }
 
-            fn is_held(key: &Key, shared: &Shared) -> bool {
-                shared.world().get(Kind::$kind, key).is_some()
+            fn count(shared: &Shared) -> usize {
+                shared.world().count(Kind::$kind)
             }
         }
     )*};
@@ -121,8 +125,8 @@ impl Watched for TroubleshootRequest {
         shared.request_keys()
     }
 
-    fn is_held(key: &Key, shared: &Shared) -> bool {
-        shared.request(key).is_some()
+    fn count(shared: &Shared) -> usize {
+        shared.request_count()
     }
 }
 
@@ -182,7 +186,6 @@ async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, m
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
     let mut news = pin!(watcher::watcher(api, config).default_backoff());
     let mut listed = HashSet::new();
-    let mut held = 0;
     while let Some(event) = news.next().await {
         match event {
             Ok(Event::Init) => listed.clear(),
@@ -194,19 +197,15 @@ async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, m
                 for key in known.iter().filter(|key| !listed.contains(key)) {
                     K::delete(key, &shared);
                 }
-                held = listed.len();
                 info!(kind = K::NAME, objects = listed.len(), "listed");
                 listed = HashSet::new();
                 shared.mark_listed(K::NAME);
             }
             Ok(Event::Apply(object)) => {
-                let is_new = !K::is_held(&Key::of(&object), &shared);
                 take::<K>(object, &shared);
-                held += usize::from(is_new);
             }
             Ok(Event::Delete(object)) => {
                 K::delete(&Key::of(&object), &shared);
-                held = held.saturating_sub(1);
             }
             Err(error) => {
                 metrics.count_watch_error(K::NAME);
@@ -216,18 +215,22 @@ async fn watch<K: Watched>(api: Api<DeserializeGuard<K>>, shared: Arc<Shared>, m
                 }
             }
         }
-        metrics.set_objects(K::NAME, held);
+        metrics.set_objects(K::NAME, K::count(&shared));
     }
     error!(kind = K::NAME, "the watch ended");
+}
+
+/// Drops what nothing reads and is as big as all the rest.
+pub(super) fn strip<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+    object.annotations_mut().remove(LAST_APPLIED);
 }
 
 /// Takes in an object, or its absence when it cannot be read.
 fn take<K: Watched>(DeserializeGuard(object): DeserializeGuard<K>, shared: &Shared) -> Key {
     match object {
         Ok(mut object) => {
-            // Nothing reads these, and they are as big as all the rest.
-            object.meta_mut().managed_fields = None;
-            object.annotations_mut().remove(LAST_APPLIED);
+            strip(&mut object);
             let key = Key::of(&object);
             object.apply(shared);
             key

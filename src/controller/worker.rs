@@ -136,18 +136,18 @@ mod tests {
         desk.queue.open();
         desk.queue.add(key.clone(), Lane::Change);
         // A write that is never answered.
-        let (began, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         let stuck = tokio::spawn({
             let desk = desk.clone();
             async move {
                 work(&desk, "Shears", |_| {
-                    began.send(()).unwrap();
+                    tell.send(()).unwrap();
                     std::future::pending()
                 })
                 .await;
             }
         });
-        begun.recv().await.unwrap();
+        told.recv().await.unwrap();
         assert_eq!(desk.metrics.active.get(), 1);
         // The lease is lost, and held again.
         desk.queue.park();

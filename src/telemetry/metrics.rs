@@ -219,7 +219,7 @@ impl Metrics {
         );
         registry.register(
             "elb_doctor_diagnoses",
-            "Diagnoses made, by outcome: FaultsFound, NoFaultFound, or the reason of the refusal",
+            "Verdicts written, by outcome: FaultsFound, NoFaultFound, or the reason of the refusal",
             all.diagnoses.clone(),
         );
         registry.register(
@@ -311,7 +311,7 @@ impl Metrics {
         self.leader.get_or_create(&labels).set(i64::from(leads));
     }
 
-    /// Counts a diagnosis that ended so: a word of the vocabulary of condition reasons.
+    /// Counts a verdict that was written: a word of the vocabulary of condition reasons.
     pub fn count_diagnosis(&self, outcome: &str) {
         let labels = OutcomeLabels {
             outcome: outcome.into(),

@@ -161,6 +161,19 @@ impl World {
         out
     }
 
+    /// How many objects of a kind there are.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::BackendServer => self.backend_servers.len(),
+            Kind::LoadBalancer => self.load_balancers.len(),
+            Kind::Subnet => self.subnets.len(),
+            Kind::SecurityGroup => self.security_groups.len(),
+            Kind::NetworkACL => self.network_acls.len(),
+            Kind::AddressGroup => self.address_groups.len(),
+        }
+    }
+
     /// The object of that kind and name.
     #[must_use]
     pub fn get(&self, kind: Kind, key: &Key) -> Option<Object> {
@@ -290,7 +303,7 @@ fn is_stale(held: &Object, new: &Object) -> bool {
 }
 
 /// Whether everything that a diagnosis reads is equal in both.
-fn reads_the_same(held: &Object, new: &Object) -> bool {
+pub(crate) fn reads_the_same(held: &Object, new: &Object) -> bool {
     match (held, new) {
         (Object::BackendServer(a), Object::BackendServer(b)) => {
             let health = |backend: &BackendServer| backend.status.as_ref().and_then(|status| status.health.clone());
