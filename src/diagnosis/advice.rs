@@ -1,16 +1,26 @@
 //! What is said beside the failed items: notes, disagreement with the report, and what remains when nothing failed.
 
+use std::net::IpAddr;
+
 use crate::{
-    api::v1alpha1::{HealthCheckProtocol, LoadBalancerType},
+    api::v1alpha1::{HealthCheck, HealthCheckProtocol, LoadBalancerType},
     engine::{
-        AddressMatch, Case, Direction, Family, Impact, Layer, NetworkAclState, SecurityGroupState, Verdict,
-        format_address,
+        AddressMatch, Case, Direction, Family, Impact, Layer, NetworkAclState, SecurityGroupState, Span, SpanSet,
+        Values, Verdict, covering_prefixes, format_address,
     },
     world::{Collected, SourceOrigin},
 };
 
+use super::values;
+
 /// How a note on disagreement between the report and the prediction begins.
 pub const DISAGREEMENT: &str = "Disagreement: ";
+
+/// Outbound traffic to 100.125.0.0/16 always passes a network ACL (domain §4).
+const ALWAYS_OUTBOUND: Span<u128> = Span {
+    first: 0x647d_0000,
+    last: 0x647d_ffff,
+};
 
 /// What a reported reason says about the probes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,20 +33,23 @@ enum Report {
     Silent,
 }
 
-fn report(reason: Option<&str>) -> Report {
+fn report(reason: &str, protocol: Option<HealthCheckProtocol>) -> Report {
+    let udp = protocol == Some(HealthCheckProtocol::UdpConnect);
     match reason {
-        Some(
-            "ConnectRefused"
-            | "ConnectInterrupt"
-            | "SslHandshakeError"
-            | "RecvResponseFailed"
-            | "RecvResponseTimeout"
-            | "SendRequestFailed"
-            | "SendRequestTimeout"
-            | "ResponseFormatError"
-            | "ResponseMismatch",
-        ) => Report::GetsThrough,
-        Some("ConnectTimeout") => Report::NoAnswer,
+        // There is no connection that could prove anything: a dropped probe looks like a service that does not answer, and
+        // sending says nothing about arriving.
+        "RecvResponseTimeout" if udp => Report::NoAnswer,
+        "SendRequestFailed" | "SendRequestTimeout" if udp => Report::Silent,
+        "ConnectRefused"
+        | "ConnectInterrupt"
+        | "SslHandshakeError"
+        | "RecvResponseFailed"
+        | "RecvResponseTimeout"
+        | "SendRequestFailed"
+        | "SendRequestTimeout"
+        | "ResponseFormatError"
+        | "ResponseMismatch" => Report::GetsThrough,
+        "ConnectTimeout" => Report::NoAnswer,
         _ => Report::Silent,
     }
 }
@@ -49,7 +62,7 @@ pub(super) fn reported_reason(collected: &Collected) -> Option<&str> {
 /// Says so when what is reported cannot be what the rules predict (domain §9): stale rules or a wrong source set.
 pub(super) fn disagreement(collected: &Collected, verdict: &Verdict) -> Option<String> {
     let reason = reported_reason(collected)?;
-    match report(Some(reason)) {
+    match report(reason, collected.health_check.as_ref().map(|check| check.protocol)) {
         Report::GetsThrough if verdict.impact == Impact::Blocks => Some(format!(
             "{DISAGREEMENT}{reason} is reported, so probes get through, but by these rules every probe is dropped; the rules \
              or the health check sources known here are stale or wrong"
@@ -74,28 +87,44 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
         NetworkAclState::Absent => out.push(format!("No network ACL on subnet {subnet}")),
         NetworkAclState::Off(name) => out.push(format!("Network ACL {name} on subnet {subnet} is switched off")),
         NetworkAclState::InForce { rules, stateful } => {
+            let name = &rules.name;
+            let sources = &case.traffic.sources;
             let inside = case.subnet.iter().any(|prefix| prefix.contains(case.traffic.local));
-            let all_inside = inside
-                && case
-                    .traffic
-                    .sources
-                    .spans()
-                    .iter()
-                    .all(|span| case.subnet.iter().any(|prefix| prefix.covers(span)));
-            if all_inside {
+            let own: SpanSet<u128> = case.subnet.iter().copied().filter(|_| inside).collect();
+            let always: SpanSet<u128> = (case.traffic.family == Family::V4)
+                .then_some(ALWAYS_OUTBOUND)
+                .into_iter()
+                .collect();
+            let outbound = !*stateful || fails(verdict, Layer::NetworkAcl, Direction::Egress);
+            if sources.is_subset(&own) {
                 out.push(format!(
-                    "Network ACL {} does not apply: all health check sources are in the server's own subnet {subnet}",
-                    rules.name
+                    "Network ACL {name} does not apply: all health check sources are in the server's own subnet {subnet}"
                 ));
-            } else if *stateful && fails(verdict, Layer::NetworkAcl, Direction::Egress) {
+            } else if *stateful {
+                if outbound {
+                    out.push(format!(
+                        "Network ACL {name} is stateful: its outbound rules cannot stop replies to probes"
+                    ));
+                }
+            } else if sources.is_subset(&always) {
                 out.push(format!(
-                    "Network ACL {} is stateful: its outbound rules cannot stop replies to probes",
-                    rules.name
+                    "Network ACL {name} is stateless, but replies to 100.125.0.0/16 always pass"
                 ));
-            } else if !*stateful {
+            } else {
                 out.push(format!(
-                    "Network ACL {} is stateless: replies need an outbound rule",
-                    rules.name
+                    "Network ACL {name} is stateless: replies need an outbound rule"
+                ));
+            }
+            let partly =
+                |exempt: &SpanSet<u128>| !sources.is_subset(exempt) && !sources.intersection(exempt).is_empty();
+            if partly(&own) {
+                out.push(format!(
+                    "Network ACL {name} does not apply to probes from the server's own subnet {subnet}"
+                ));
+            }
+            if outbound && partly(&always) {
+                out.push(format!(
+                    "Network ACL {name} does not apply to replies to 100.125.0.0/16"
                 ));
             }
         }
@@ -112,20 +141,22 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
                 && rules.any(|rule| matches!(rule.remote, AddressMatch::Members(_)))
         })
     {
-        out.push(
-            "Assumed: health check sources are members of no security group, so rules for members miss them".to_owned(),
-        );
+        out.push("Assumed: probes come from members of no security group".to_owned());
     }
     match &collected.source_origin {
         Some(SourceOrigin::Subnets(names)) => {
-            let s = if names.len() == 1 { "" } else { "s" };
-            out.push(format!(
-                "Assumed: probes come from all of subnet{s} {}",
-                names.join(", ")
-            ));
+            // The load balancer lists them: a status is to stay small.
+            let all = match names.as_slice() {
+                [only] => format!("subnet {only}"),
+                _ => "the backend subnets".to_owned(),
+            };
+            out.push(format!("Assumed: probes come from all of {all}"));
         }
         Some(SourceOrigin::Shared) => {
-            out.push("Assumed: probes come from all of the shared prefixes".to_owned());
+            let family = case.traffic.family;
+            let prefixes = covering_prefixes(family, &case.traffic.sources);
+            let prefixes = values::sentence(&Values::Prefixes(family, prefixes), family);
+            out.push(format!("Assumed: probes come from all of shared {prefixes}"));
         }
         Some(SourceOrigin::Member | SourceOrigin::Exact) | None => {}
     }
@@ -143,7 +174,7 @@ fn fails(verdict: &Verdict, layer: Layer, direction: Direction) -> bool {
         .any(|finding| finding.side == Some((layer, direction)))
 }
 
-/// With no fault: what remains, most likely first given the reported reason, each with what to run on the server.
+/// With no probe dropped: what remains, most likely first given the reported reason, each with what to run on the server.
 pub(super) fn next_steps(collected: &Collected, case: &Case) -> Vec<String> {
     let Some(check) = &collected.health_check else {
         return Vec::new();
@@ -156,14 +187,27 @@ pub(super) fn next_steps(collected: &Collected, case: &Case) -> Vec<String> {
     } else {
         format!("Nothing may be listening on port {port}: ss -ltn 'sport = :{port}'")
     };
-    let url = url(collected, case);
-    let response = url.as_ref().map(|curl| {
-        let codes = check.expected_codes.as_deref().unwrap_or("200");
-        format!("The answer may not be one of the expected codes {codes}: {curl}")
+    let bare = format_address(traffic.family, traffic.local);
+    let local = host(traffic.family, &bare);
+    let end = quoted(&format!("{local}:{port}"));
+    let response = request(check, &local, port).map(|command| {
+        let codes = check.expected_codes.as_deref();
+        let codes = codes.unwrap_or(if check.protocol == HealthCheckProtocol::GRPC {
+            "0"
+        } else {
+            "200"
+        });
+        format!("The answer may not be one of the expected codes {codes}: {command}")
     });
-    let local = host(traffic.family, &format_address(traffic.family, traffic.local));
-    let tls = matches!(check.protocol, HealthCheckProtocol::HTTPS | HealthCheckProtocol::TLS)
-        .then(|| format!("The TLS handshake may fail: openssl s_client -connect {local}:{port} </dev/null"));
+    let service = service(check, &bare, port);
+    let tls = matches!(check.protocol, HealthCheckProtocol::HTTPS | HealthCheckProtocol::TLS).then(|| {
+        let name = check
+            .domain_name
+            .as_ref()
+            .map(|name| format!(" -servername {}", quoted(name)));
+        let name = name.unwrap_or_default();
+        format!("The TLS handshake may fail: openssl s_client -connect {end}{name} </dev/null")
+    });
     let tables = if traffic.family == Family::V4 {
         "iptables"
     } else {
@@ -196,6 +240,7 @@ pub(super) fn next_steps(collected: &Collected, case: &Case) -> Vec<String> {
         Some("ResponseMismatch" | "ResponseFormatError") => {
             out.extend(response);
             out.extend(tls);
+            out.extend(service);
             out.extend([overload, listening, firewall, denied, route]);
         }
         Some("SslHandshakeError") => {
@@ -213,6 +258,7 @@ pub(super) fn next_steps(collected: &Collected, case: &Case) -> Vec<String> {
             out.extend([overload, denied]);
             out.extend(response);
             out.extend(tls);
+            out.extend(service);
             out.extend([firewall, listening, route]);
         }
         _ => {
@@ -230,27 +276,59 @@ pub(super) fn next_steps(collected: &Collected, case: &Case) -> Vec<String> {
     out
 }
 
-/// The health check's own request, ready to run.
-fn url(collected: &Collected, case: &Case) -> Option<String> {
-    let check = collected.health_check.as_ref()?;
-    let scheme = match check.protocol {
-        HealthCheckProtocol::HTTP => "http",
-        HealthCheckProtocol::HTTPS => "https",
-        _ => return None,
-    };
-    let traffic = &case.traffic;
-    let local = host(traffic.family, &format_address(traffic.family, traffic.local));
+/// For a check that sends no request: what the service does with a connection.
+fn service(check: &HealthCheck, address: &str, port: u16) -> Option<String> {
+    match check.protocol {
+        HealthCheckProtocol::TCP => Some(format!(
+            "The service may take connections and drop them: nc -vz {address} {port}"
+        )),
+        HealthCheckProtocol::UdpConnect => {
+            Some(format!("The service may answer with errors: nc -uvz {address} {port}"))
+        }
+        _ => None,
+    }
+}
+
+/// The health check's own request, ready to run, where it sends one.
+fn request(check: &HealthCheck, local: &str, port: u16) -> Option<String> {
     let path = check.path.as_deref().unwrap_or("/");
-    let header = check
-        .domain_name
-        .as_ref()
-        .map(|name| format!(" -H {}", quoted(&format!("Host: {name}"))))
-        .unwrap_or_default();
-    let insecure = if scheme == "https" { "k" } else { "" };
-    Some(format!(
-        "curl -si{insecure}{header} {}",
-        quoted(&format!("{scheme}://{local}:{}{path}", traffic.port))
-    ))
+    let name = check.domain_name.as_deref();
+    let header = name.map(|name| format!(" -H {}", quoted(&format!("Host: {name}"))));
+    let header = header.unwrap_or_default();
+    match (check.protocol, server_name(check)) {
+        (HealthCheckProtocol::HTTP, _) => {
+            let url = quoted(&format!("http://{local}:{port}{path}"));
+            Some(format!("curl -gsi{header} {url}"))
+        }
+        // The name goes into the handshake too, not into the header alone.
+        (HealthCheckProtocol::HTTPS, Some(name)) => {
+            let resolve = quoted(&format!("{name}:{port}:{local}"));
+            let url = quoted(&format!("https://{name}:{port}{path}"));
+            Some(format!("curl -gsik --resolve {resolve} {url}"))
+        }
+        (HealthCheckProtocol::HTTPS, None) => {
+            let url = quoted(&format!("https://{local}:{port}{path}"));
+            Some(format!("curl -gsik{header} {url}"))
+        }
+        (HealthCheckProtocol::GRPC, _) => {
+            let method = match path.trim_start_matches('/') {
+                "" => "grpc.health.v1.Health/Check".to_owned(),
+                own => quoted(own),
+            };
+            let authority = name
+                .map(|name| format!(" -authority {}", quoted(name)))
+                .unwrap_or_default();
+            let end = quoted(&format!("{local}:{port}"));
+            Some(format!("grpcurl -plaintext{authority} {end} {method}"))
+        }
+        (HealthCheckProtocol::TCP | HealthCheckProtocol::TLS | HealthCheckProtocol::UdpConnect, _) => None,
+    }
+}
+
+/// The name that a TLS handshake can ask for: a host header may have a port too, or be an address.
+fn server_name(check: &HealthCheck) -> Option<&str> {
+    let name = check.domain_name.as_deref()?;
+    (!name.contains(':') && name.parse::<IpAddr>().is_err()).then_some(name)
 }
 
 fn host(family: Family, address: &str) -> String {
@@ -264,4 +342,84 @@ fn host(family: Family, address: &str) -> String {
 /// Quoted for a POSIX shell, so that a resource's text cannot become a command.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(protocol: HealthCheckProtocol, name: Option<&str>, path: Option<&str>) -> HealthCheck {
+        HealthCheck {
+            enabled: true,
+            protocol,
+            port: None,
+            delay_seconds: None,
+            timeout_seconds: None,
+            max_retries: None,
+            path: path.map(str::to_owned),
+            domain_name: name.map(str::to_owned),
+            expected_codes: None,
+        }
+    }
+
+    #[test]
+    fn the_request_is_the_health_checks_own_and_safe_in_a_shell() {
+        let cases = [
+            (
+                HealthCheckProtocol::HTTP,
+                None,
+                Some("/a'b"),
+                r"curl -gsi 'http://[::1]:81/a'\''b'",
+            ),
+            (
+                HealthCheckProtocol::HTTP,
+                Some("shop.test"),
+                None,
+                "curl -gsi -H 'Host: shop.test' 'http://[::1]:81/'",
+            ),
+            (
+                HealthCheckProtocol::HTTPS,
+                Some("shop.test"),
+                None,
+                "curl -gsik --resolve 'shop.test:81:[::1]' 'https://shop.test:81/'",
+            ),
+            (
+                HealthCheckProtocol::HTTPS,
+                Some("shop.test:443"),
+                None,
+                "curl -gsik -H 'Host: shop.test:443' 'https://[::1]:81/'",
+            ),
+            (
+                HealthCheckProtocol::GRPC,
+                None,
+                None,
+                "grpcurl -plaintext '[::1]:81' grpc.health.v1.Health/Check",
+            ),
+            (
+                HealthCheckProtocol::GRPC,
+                None,
+                Some("/own/Check"),
+                "grpcurl -plaintext '[::1]:81' 'own/Check'",
+            ),
+        ];
+        for (protocol, name, path, command) in cases {
+            assert_eq!(
+                request(&check(protocol, name, path), "[::1]", 81).as_deref(),
+                Some(command)
+            );
+        }
+        assert_eq!(request(&check(HealthCheckProtocol::TCP, None, None), "[::1]", 81), None);
+    }
+
+    #[test]
+    fn no_answer_to_a_udp_probe_proves_nothing_to_get_through() {
+        let udp = Some(HealthCheckProtocol::UdpConnect);
+        assert_eq!(report("RecvResponseTimeout", udp), Report::NoAnswer);
+        assert_eq!(report("SendRequestTimeout", udp), Report::Silent);
+        assert_eq!(
+            report("RecvResponseTimeout", Some(HealthCheckProtocol::HTTP)),
+            Report::GetsThrough
+        );
+        assert_eq!(report("ConnectRefused", udp), Report::GetsThrough);
+    }
 }

@@ -181,7 +181,12 @@ fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, findi
         // Nothing to apply: what it is about.
         return format!("{denial}: {}", blocked_part(case, evidence));
     };
-    let fix = fixes::short(collected, case, plan);
+    let mut fix = fixes::short(collected, case, plan);
+    let ahead = decided.rule.as_ref().map(|rule| format!(" ahead of rule {rule}"));
+    if let Some(rest) = ahead.and_then(|ahead| fix.strip_suffix(&ahead).map(str::to_owned)) {
+        // It was just named.
+        fix = rest + " ahead of it";
+    }
     match &plan.object {
         Some(object) if decided.object.as_ref() != Some(object) => format!("{denial}; fix in {object}: {fix}"),
         // The summary names a group that is still to be created.

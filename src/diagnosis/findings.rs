@@ -3,7 +3,7 @@
 use crate::{
     api::v1alpha1::{Blocked, Decision, FailedCheck, Nearest, NearestDimension, RuleAction, Witness},
     engine::{
-        self, Case, CheckId, Dimension, Direction, Evidence, Finding, Layer, Leg, SecurityGroupState, Verdict,
+        self, Case, CheckId, Dimension, Direction, Evidence, Finding, Layer, Leg, SecurityGroupState, Values, Verdict,
         format_address,
     },
     world::Collected,
@@ -97,11 +97,15 @@ impl Text<'_> {
                 format!("The {bound} rules of network ACL {name}")
             }
             Layer::SecurityGroup => match self.collected.security_groups.as_slice() {
-                [] => format!("There is no security group on the interface, so its {bound} rules"),
+                [] => format!("There is no security group on the interface: no {bound} rules"),
                 [only] => format!("The {bound} rules of security group {only}"),
-                several => format!("The {bound} rules of security groups {}", several.join(", ")),
+                several => format!("The {bound} rules of security groups {}", values::names(several)),
             },
         }
+    }
+
+    fn rules_are_missing(&self) -> bool {
+        self.layer == Layer::SecurityGroup && self.collected.security_groups.is_empty()
     }
 
     fn reason(&self) -> String {
@@ -109,7 +113,10 @@ impl Text<'_> {
         let family = traffic.family;
         let server = self.collected.backend.metadata.name.as_deref().unwrap_or_default();
         let local = format_address(family, traffic.local);
-        let blocked = values::sentence(&self.evidence.values, family);
+        let blocked = match (values::sentence(&self.evidence.values, family), &self.evidence.values) {
+            (sentence, Values::Prefixes(..)) if sentence.contains('/') => format!("addresses {sentence}"),
+            (sentence, _) => sentence,
+        };
         let over = self.protocols();
         let what = match (self.dimension(), self.layer, self.direction) {
             (Dimension::Protocol, ..) => format!("over the health check protocol {over}"),
@@ -126,7 +133,8 @@ impl Text<'_> {
         } else {
             String::new()
         };
-        format!("{} do not allow traffic {what}{legs}.", self.rules())
+        let not = if self.rules_are_missing() { "" } else { "do not " };
+        format!("{} {not}allow traffic {what}{legs}.", self.rules())
     }
 
     fn suggestion(&self) -> String {
@@ -152,7 +160,9 @@ impl Text<'_> {
         let [only] = nearest.misses.as_slice() else { return None };
         let dimension = values::dimension_name(values::dimension(self.layer, self.direction, *only));
         if let Some(group) = self.members_only(nearest) {
-            return Some(format!("rule {rule} allows only members of security group {group}"));
+            return Some(format!(
+                "rule {rule} allows only members of security group {group}, which probes are not"
+            ));
         }
         let wanted = match only {
             Dimension::Protocol => self

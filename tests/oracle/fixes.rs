@@ -69,11 +69,11 @@ pub fn check(world: Manifests, shared: &[&str], backend: &str, before: &Findings
     compare(&old.egress, &new.egress, whole || !offer.ingress)
 }
 
-fn patch_sets(patch: &str, path: &str) -> bool {
+fn patch_sets(patch: &str, list: &str) -> bool {
     let patch: Value = serde_json::from_str(patch).expect("a patch");
     patch
         .as_array()
-        .is_some_and(|operations| operations.iter().any(|operation| operation["path"] == path))
+        .is_some_and(|operations| operations.iter().any(|operation| operation["path"] == list))
 }
 
 /// Names stay unique in their list, priorities within 1-100.

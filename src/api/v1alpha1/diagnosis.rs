@@ -26,7 +26,7 @@ pub struct Diagnosis {
     /// Changes that heal a direction of a layer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<Fix>,
-    /// With no fault: what remains, most likely first.
+    /// With no probe dropped: what remains, most likely first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next_steps: Vec<String>,
     /// Why a layer passed as a whole, assumptions, disagreement between the report and the prediction.
@@ -154,7 +154,7 @@ pub enum RuleKind {
 pub struct Decision {
     /// Kind of the object.
     pub kind: RuleKind,
-    /// Name of the object; absent when no object is there to decide.
+    /// Name of the object; absent when no object is there to decide, or no rule of several security groups matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Name of the rule; absent when no rule matches.
