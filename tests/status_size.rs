@@ -80,6 +80,63 @@ fn a_usual_finding_with_its_fix_is_under_2_kib() {
     assert!(size < 2048, "{size} bytes");
 }
 
+/// A world of one backend server that is probed from these addresses, with this security group.
+fn one_group(sources: &[String], rules: Vec<Value>) -> Vec<Value> {
+    vec![
+        object("Subnet", "app", json!({"cidrs": ["192.168.1.0/24"]})),
+        object(
+            "LoadBalancer",
+            "web",
+            json!({"type": "Dedicated", "healthCheckSources": sources,
+                   "listeners": [{"name": "http", "protocol": "HTTP", "port": 80, "backendServerGroups": ["web"]}],
+                   "backendServerGroups": [{"name": "web", "protocol": "HTTP", "healthCheck": {"protocol": "HTTP"}}]}),
+        ),
+        object("SecurityGroup", "web", json!({"rules": rules})),
+        unhealthy(object(
+            "BackendServer",
+            "web-1",
+            json!({"loadBalancerRef": {"name": "web"}, "backendServerGroup": "web", "address": "192.168.1.10", "port": 8080,
+                   "subnetRef": {"name": "app"}, "securityGroupRefs": [{"name": "web"}]}),
+        )),
+    ]
+}
+
+#[test]
+fn a_long_patch_is_there_as_long_as_the_status_is_small() {
+    let rule = |n: u32| {
+        json!({"name": format!("r-{n}"), "direction": "Ingress", "protocol": "tcp", "ports": "22", "priority": n,
+               "remote": {"cidr": format!("10.9.{n}.0/24")}})
+    };
+    let mut deny_first: Vec<Value> = (1..=81).map(rule).collect();
+    deny_first.push(json!({"name": "closed", "direction": "Ingress", "action": "Deny"}));
+    deny_first.push(json!({"name": "out", "direction": "Egress"}));
+    let scattered: Vec<String> = (0..30).map(|n| format!("10.{n}.0.{}", 2 * n + 1)).collect();
+    for (sources, rules) in [(vec!["10.0.0.7".to_owned()], deny_first), (scattered, Vec::new())] {
+        let found = diagnosis(one_group(&sources, rules), "web-1");
+        assert!(!found.fixes.is_empty());
+        for fix in &found.fixes {
+            assert!(fix.verified && fix.patch.is_some(), "{}", fix.summary);
+        }
+    }
+}
+
+#[test]
+fn without_room_for_a_fix_the_condition_says_what_is_dropped() {
+    // A deny in each of the hundred priorities, none of which may join the next, leaves none to go ahead of the first.
+    let closed =
+        |n: u32| json!({"name": format!("closed-{n}"), "direction": "Ingress", "action": "Deny", "priority": n});
+    let mut rules: Vec<Value> = (1..=100).rev().map(closed).collect();
+    rules.push(json!({"name": "out", "direction": "Egress"}));
+    let status = status(one_group(&["10.0.0.7".to_owned()], rules), "web-1");
+    assert!(status.diagnosis.unwrap().fixes.is_empty());
+    let found = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "FaultFound")
+        .unwrap();
+    assert_eq!(found.message, "web: rule closed-1 denies: tcp");
+}
+
 #[test]
 fn the_worst_status_is_under_32_kib_and_says_what_it_left_out() {
     // With few sources the patches are as long as they may be, with many the lists are cut.

@@ -179,7 +179,7 @@ fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, findi
     };
     let Some(plan) = verdict.fixes.iter().find(|plan| (plan.layer, plan.direction) == side) else {
         // Nothing to apply: what it is about.
-        return format!("{denial}: {}", blocked_part(case, evidence));
+        return format!("{denial}: {}", blocked_part(case, side.1, evidence));
     };
     let mut fix = fixes::short(collected, case, plan);
     let ahead = decided.rule.as_ref().map(|rule| format!(" ahead of rule {rule}"));
@@ -195,14 +195,15 @@ fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, findi
 }
 
 /// What is dropped, for a sentence without a fix.
-fn blocked_part(case: &Case, evidence: &Evidence) -> String {
+fn blocked_part(case: &Case, direction: engine::Direction, evidence: &Evidence) -> String {
     let family = case.traffic.family;
     let blocked = values::sentence(&evidence.values, family);
     let leg = evidence.witness.leg.name(family);
     match &evidence.values {
         engine::Values::Ports(_) => format!("{leg} port {blocked}"),
         engine::Values::Protocol(_) => blocked,
-        engine::Values::Prefixes(..) => format!("{leg}, {blocked}"),
+        engine::Values::Prefixes(..) if direction == engine::Direction::Ingress => format!("{leg} from {blocked}"),
+        engine::Values::Prefixes(..) => format!("{leg} to {blocked}"),
     }
 }
 
