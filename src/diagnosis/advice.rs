@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use crate::{
     api::v1alpha1::{HealthCheck, HealthCheckProtocol, LoadBalancerType},
     engine::{
-        AddressMatch, Case, Direction, Family, Impact, Layer, NetworkAclState, SecurityGroupState, Span, SpanSet,
-        Values, Verdict, covering_prefixes, format_address,
+        ALWAYS_OUTBOUND, AddressMatch, Case, Direction, Family, Impact, Layer, NetworkAclState, SecurityGroupState,
+        SpanSet, Values, Verdict, covering_prefixes, format_address,
     },
     world::{Collected, SourceOrigin},
 };
@@ -15,12 +15,6 @@ use super::values;
 
 /// How a note on disagreement between the report and the prediction begins.
 pub const DISAGREEMENT: &str = "Disagreement: ";
-
-/// Outbound traffic to 100.125.0.0/16 always passes a network ACL (domain §4).
-const ALWAYS_OUTBOUND: Span<u128> = Span {
-    first: 0x647d_0000,
-    last: 0x647d_ffff,
-};
 
 /// What a reported reason says about the probes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

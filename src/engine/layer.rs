@@ -29,7 +29,7 @@ pub(crate) struct Side<'a> {
 }
 
 /// Outbound traffic to this prefix always passes the network ACL (domain §4): 100.125.0.0/16.
-const ALWAYS_OUTBOUND: Span<u128> = Span {
+pub const ALWAYS_OUTBOUND: Span<u128> = Span {
     first: 0x647d_0000,
     last: 0x647d_ffff,
 };

@@ -31,7 +31,7 @@ pub use check::{Category, CheckId, Dimension, Severity};
 pub use diagnose::{Verdict, diagnose};
 pub use evidence::{Decision, Evidence, Finding, Impact, Nearest, Packet, Values};
 pub use fix::{FixPlan, NewRule, Placement};
-pub use layer::Layer;
+pub use layer::{ALWAYS_OUTBOUND, Layer};
 pub use region::{Block, Region};
 pub use rule::{Action, AddressMatch, Direction, PortMatch, ProtocolMatch, Rule, RuleSet};
 pub use share::{Count, Share};
