@@ -2,7 +2,7 @@
 
 use super::{
     Case, CheckId, Dimension, Leg, Region, Share,
-    evidence::{Finding, Impact, evidence},
+    evidence::{Finding, Impact, Judged, evidence},
     filter::Dropped,
     fix::{self, FixPlan},
     layer::Side,
@@ -105,6 +105,7 @@ fn side_findings(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Vec<F
         }
     }
     let mut out = Vec::with_capacity(items.len());
+    let mut judged = Judged::default();
     for (check, _) in items {
         let mut legs = failed.iter().filter(|(failed, ..)| failed == check);
         // The first leg is shown: UDP before ICMP.
@@ -129,7 +130,7 @@ fn side_findings(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Vec<F
             leg: Some(*leg),
             both_legs: other.is_some(),
             impact,
-            evidence: evidence(side, &case.traffic, *leg, *dimension, blocked),
+            evidence: evidence(side, &case.traffic, *leg, *dimension, blocked, &mut judged),
         });
     }
     out

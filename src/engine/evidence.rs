@@ -106,6 +106,9 @@ pub struct Evidence {
     pub nearest: Option<Nearest>,
 }
 
+/// Packets of one side that were judged already: the items of a side often have the same witness.
+pub(crate) type Judged = Vec<(Packet, Decision, Option<Nearest>)>;
+
 /// The evidence for a blocked set; `None` only when the set is empty.
 pub(crate) fn evidence(
     side: &Side<'_>,
@@ -113,6 +116,7 @@ pub(crate) fn evidence(
     leg: Leg,
     dimension: Dimension,
     blocked: &Region,
+    judged: &mut Judged,
 ) -> Option<Evidence> {
     let (remote, remote_port) = blocked.min()?;
     let witness = Packet {
@@ -128,18 +132,31 @@ pub(crate) fn evidence(
         Dimension::Local => Values::Prefixes(family, vec![(traffic.local, family.bits())]),
         Dimension::LocalPort => Values::Ports(vec![Span::one(traffic.port)]),
     };
-    let filter = Filter {
-        family,
-        segments: &side.segments,
+    let known = judged.iter().find(|(packet, ..)| *packet == witness);
+    let (decided_by, nearest) = if let Some((_, decided_by, nearest)) = known {
+        (decided_by.clone(), nearest.clone())
+    } else {
+        let (decided_by, nearest) = judge(side, traffic, &witness);
+        judged.push((witness, decided_by.clone(), nearest.clone()));
+        (decided_by, nearest)
     };
-    let decided = filter.decides(traffic, leg, (remote, remote_port));
     Some(Evidence {
         values,
         share: traffic.share(blocked),
         witness,
-        nearest: nearest(side, traffic, &witness, decided),
-        decided_by: decision(side, decided),
+        decided_by,
+        nearest,
     })
+}
+
+/// What decides over a dropped packet, and the allow rule that comes nearest to it.
+pub(crate) fn judge(side: &Side<'_>, traffic: &Traffic, packet: &Packet) -> (Decision, Option<Nearest>) {
+    let filter = Filter {
+        family: traffic.family,
+        segments: &side.segments,
+    };
+    let decided = filter.decides(traffic, packet.leg, (packet.remote, packet.remote_port));
+    (decision(side, decided), nearest(side, traffic, packet, decided))
 }
 
 fn decision(side: &Side<'_>, decided: Option<(usize, &Rule)>) -> Decision {

@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     Action, AddressMatch, Case, Direction, Layer, Leg, PortMatch, ProtocolMatch, Rule, RuleSet, Span, SpanSet,
     address::{Prefix, common_prefix, covering_prefixes, prefix_last},
+    evidence::{Packet, judge},
     filter::{Denial, Dropped, Filter},
     layer::Side,
     rule::{evaluation_key, sort_by_priority},
@@ -92,9 +93,12 @@ pub(crate) fn plan(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opt
     }
     // Later objects come too late for the earliest deny; earlier ones do, should that one be full or leave no room.
     let start = earliest.map_or(side.objects.len() - 1, |denial| denial.segment);
-    let best = nearest_object(case, side, dropped)
-        .filter(|_| earliest.is_none())
-        .unwrap_or(start);
+    let nearest = if earliest.is_none() {
+        nearest_object(case, side, dropped)
+    } else {
+        None
+    };
+    let best = nearest.unwrap_or(start);
     std::iter::once(best)
         .chain((0..=start).rev())
         .find_map(|segment| place(case, side, segment, &denials, &wanted))
@@ -136,8 +140,17 @@ fn nearest_object(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opti
         .iter()
         .zip(dropped)
         .find(|(_, dropped)| !dropped.region.is_empty())?;
-    let evidence = super::evidence::evidence(side, &case.traffic, *leg, super::Dimension::Protocol, &first.region)?;
-    let name = evidence.nearest?.object;
+    let (remote, remote_port) = first.region.min()?;
+    let (_, nearest) = judge(
+        side,
+        &case.traffic,
+        &Packet {
+            leg: *leg,
+            remote,
+            remote_port,
+        },
+    );
+    let name = nearest?.object;
     side.objects.iter().position(|object| object.name == name)
 }
 
