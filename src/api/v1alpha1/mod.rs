@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod crds;
 mod diagnosis;
 pub mod forms;
+mod kinds;
 mod load_balancer;
 mod network_acl;
 mod reference;
@@ -25,6 +26,7 @@ pub use diagnosis::{
     Blocked, Decision, Diagnosis, DiagnosisImpact, FailedCheck, Fix, HealthCheckTraffic, ItemImpact, Nearest,
     NearestDimension, RuleKind, Witness,
 };
+pub use kinds::{ApiObject, Kind, KindVisitor, Object};
 pub use load_balancer::{
     BackendCounts, BackendServerGroup, GroupProtocol, HealthCheck, HealthCheckProtocol, Listener, ListenerProtocol,
     LoadBalancer, LoadBalancerSpec, LoadBalancerStatus, LoadBalancerType,
