@@ -63,14 +63,22 @@ fn linear_pass(bencher: Bencher<'_, '_>, rules: usize) {
     let engine::NetworkAclState::InForce { rules: acl, .. } = &case.network_acl else {
         unreachable!()
     };
-    let sets = [&**acl, &*groups[0]];
+    let sets = [acl, &groups[0]];
     bencher.bench_local(|| {
         let mut matching = 0;
         for set in sets {
             for direction in [engine::Direction::Ingress, engine::Direction::Egress] {
-                for rule in set.rules(direction, engine::Family::V4) {
-                    matching +=
-                        u32::from(black_box(rule).matches(6, 0xc0a8_0001, 1, case.traffic.local, case.traffic.port));
+                let groups = engine::AddressGroups {
+                    family: engine::Family::V4,
+                    by_slot: &set.groups,
+                };
+                for rule in set.set.rules(direction, engine::Family::V4) {
+                    matching += u32::from(black_box(rule).matches(
+                        groups,
+                        6,
+                        (0xc0a8_0001, 1),
+                        (case.traffic.local, case.traffic.port),
+                    ));
                 }
             }
         }

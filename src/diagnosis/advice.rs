@@ -81,7 +81,7 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
         NetworkAclState::Absent => out.push(format!("No network ACL on subnet {subnet}")),
         NetworkAclState::Off(name) => out.push(format!("Network ACL {name} on subnet {subnet} is switched off")),
         NetworkAclState::InForce { rules, stateful } => {
-            let name = &rules.name;
+            let name = &rules.set.name;
             let sources = &case.traffic.sources;
             let inside = case.subnet.iter().any(|prefix| prefix.contains(case.traffic.local));
             let own: SpanSet<u128> = case.subnet.iter().copied().filter(|_| inside).collect();
@@ -130,7 +130,7 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
         && [Direction::Ingress, Direction::Egress].into_iter().any(|direction| {
             let mut rules = groups
                 .iter()
-                .flat_map(|group| group.rules(direction, case.traffic.family));
+                .flat_map(|group| group.set.rules(direction, case.traffic.family));
             fails(verdict, Layer::SecurityGroup, direction)
                 && rules.any(|rule| matches!(rule.remote, AddressMatch::Members(_)))
         })

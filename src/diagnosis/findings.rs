@@ -193,12 +193,12 @@ impl Text<'_> {
         let SecurityGroupState::Groups(groups) = &self.case.security_groups else {
             return None;
         };
-        let group = groups.iter().find(|group| group.name == nearest.object)?;
-        let rules = group.rules(self.direction, self.case.traffic.family);
+        let group = groups.iter().find(|group| group.set.name == nearest.object)?;
+        let rules = group.set.rules(self.direction, self.case.traffic.family);
         let rule = rules.iter().find(|rule| rule.name == nearest.rule)?;
         match &rule.remote {
             engine::AddressMatch::Members(group) => Some(group.to_string()),
-            engine::AddressMatch::Any | engine::AddressMatch::Set(_) => None,
+            engine::AddressMatch::Any | engine::AddressMatch::Set(_) | engine::AddressMatch::Group(_) => None,
         }
     }
 

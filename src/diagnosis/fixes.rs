@@ -75,7 +75,7 @@ fn summary(case: &Case, plan: &FixPlan, name: &str) -> String {
         Placement::NewGroup => format!("Create security group {name}, allow {what} in it, and put it on the interface"),
         Placement::Before(index) => {
             let rules = match &case.network_acl {
-                NetworkAclState::InForce { rules, .. } => rules.rules(plan.direction, family),
+                NetworkAclState::InForce { rules, .. } => rules.set.rules(plan.direction, family),
                 NetworkAclState::Absent | NetworkAclState::Off(_) => &[],
             };
             let before = rules.iter().find(|rule| rule.index == *index);

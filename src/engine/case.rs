@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{RuleSet, Span, Traffic};
+use super::{Rules, Span, Traffic};
 
 /// What security groups do on the server's network interface.
 #[derive(Clone, Debug)]
@@ -10,7 +10,7 @@ pub enum SecurityGroupState {
     /// Port security is off: security groups are not applied (domain §3).
     NotApplied,
     /// These groups, in order of precedence; none at all denies everything.
-    Groups(Vec<Arc<RuleSet>>),
+    Groups(Vec<Rules>),
 }
 
 /// What the network ACL of the server's subnet does.
@@ -23,7 +23,7 @@ pub enum NetworkAclState {
     /// An ACL in force.
     InForce {
         /// Its rules.
-        rules: Arc<RuleSet>,
+        rules: Rules,
         /// Whether replies to allowed packets leave without a rule.
         stateful: bool,
     },

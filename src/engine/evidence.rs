@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Action, CheckId, Dimension, Direction, Family, Layer, Leg, Region, Rule, Share, Span, Traffic,
+    Action, AddressGroups, AddressMatch, CheckId, Dimension, Direction, Family, Layer, Leg, Region, Rule, Share, Span,
+    Traffic,
     address::{Prefix, covering_prefixes},
     filter::Filter,
     layer::Side,
@@ -183,18 +184,22 @@ fn decision(side: &Side<'_>, decided: Option<(usize, &Rule)>) -> Decision {
 
 fn nearest(side: &Side<'_>, traffic: &Traffic, packet: &Packet, decided: Option<(usize, &Rule)>) -> Option<Nearest> {
     let mut best: Option<(u8, usize, &Rule)> = None;
-    for (segment, rules) in side.segments.iter().enumerate() {
-        for rule in rules.iter().filter(|rule| rule.action == Action::Allow) {
-            let misses = misses(traffic, packet, rule).into_iter().map(u8::from).sum();
+    for (position, segment) in side.segments.iter().enumerate() {
+        for rule in segment.rules.iter().filter(|rule| rule.action == Action::Allow) {
+            let misses = misses(traffic, packet, segment.groups, rule)
+                .into_iter()
+                .map(u8::from)
+                .sum();
             // Strictly fewer: ties go to the rule evaluated first.
             if best.is_none_or(|(fewest, ..)| misses < fewest) {
-                best = Some((misses, segment, rule));
+                best = Some((misses, position, rule));
             }
         }
     }
-    let (count, segment, rule) = best?;
-    let object = side.objects.get(segment)?;
-    let flags = misses(traffic, packet, rule);
+    let (count, position, rule) = best?;
+    let object = side.objects.get(position)?;
+    let groups = side.segments.get(position)?.groups;
+    let flags = misses(traffic, packet, groups, rule);
     let order = CheckId::of(side.layer, side.direction)
         .iter()
         .map(|(_, dimension)| *dimension);
@@ -209,7 +214,7 @@ fn nearest(side: &Side<'_>, traffic: &Traffic, packet: &Packet, decided: Option<
     Some(Nearest {
         object: Arc::clone(&object.name),
         rule: Arc::clone(&rule.name),
-        has: only.and_then(|dimension| has(traffic.family, rule, dimension)),
+        has: only.and_then(|dimension| has(groups, rule, dimension)),
         has_protocol: (only == Some(Dimension::Protocol)).then_some(rule.protocol),
         misses: missed,
         shadowed_by: decided.filter(|_| count == 0).map(|(_, deny)| Arc::clone(&deny.name)),
@@ -227,22 +232,26 @@ fn slot(dimension: Dimension) -> usize {
 }
 
 /// The dimensions on which a rule misses a packet, by [`slot`].
-fn misses(traffic: &Traffic, packet: &Packet, rule: &Rule) -> [bool; 5] {
+fn misses(traffic: &Traffic, packet: &Packet, groups: AddressGroups<'_>, rule: &Rule) -> [bool; 5] {
     let ports = packet.leg.has_ports();
     [
         !rule.protocol.contains(packet.leg.protocol(traffic.family)),
-        !rule.remote.contains(packet.remote),
+        !rule.remote.contains(groups, packet.remote),
         ports && !rule.remote_ports.contains(packet.remote_port),
-        !rule.local.contains(traffic.local),
+        !rule.local.contains(groups, traffic.local),
         ports && !rule.local_ports.contains(traffic.port),
     ]
 }
 
 /// What a rule has on a dimension.
-fn has(family: Family, rule: &Rule, dimension: Dimension) -> Option<Values> {
-    let prefixes = |address: &super::AddressMatch| match address {
-        super::AddressMatch::Set(set) => Some(Values::Prefixes(family, covering_prefixes(family, set))),
-        super::AddressMatch::Any | super::AddressMatch::Members(_) => None,
+fn has(groups: AddressGroups<'_>, rule: &Rule, dimension: Dimension) -> Option<Values> {
+    let family = groups.family;
+    let prefixes = |address: &AddressMatch| match address {
+        AddressMatch::Set(_) | AddressMatch::Group(_) => {
+            let set = address.spans(groups).iter().copied().collect();
+            Some(Values::Prefixes(family, covering_prefixes(family, &set)))
+        }
+        AddressMatch::Any | AddressMatch::Members(_) => None,
     };
     match dimension {
         Dimension::Protocol => None,

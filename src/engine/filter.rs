@@ -1,6 +1,15 @@
 //! Which packets a list of rules drops: the first rule that matches decides, nothing matched is denied.
 
-use super::{Action, Family, Leg, Region, Rule, Traffic};
+use super::{Action, AddressGroups, Family, Leg, Region, Rule, Traffic};
+
+/// The rules of one object in the order of evaluation.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The rules.
+    pub rules: &'a [Rule],
+    /// The address groups that they name.
+    pub groups: AddressGroups<'a>,
+}
 
 /// Rules in the order of evaluation: those of the first object, then of the second, and so on.
 #[derive(Clone, Copy, Debug)]
@@ -8,7 +17,7 @@ pub struct Filter<'a> {
     /// Family of the traffic and of all rules here.
     pub family: Family,
     /// The rules of each object.
-    pub segments: &'a [&'a [Rule]],
+    pub segments: &'a [Segment<'a>],
 }
 
 /// A deny rule that decided over some required packet: which object of the filter, which rule.
@@ -30,12 +39,12 @@ pub struct Dropped<'a> {
 }
 
 impl<'a> Filter<'a> {
-    /// All rules with the position of their object.
-    pub fn rules(&self) -> impl Iterator<Item = (usize, &'a Rule)> + use<'a> {
-        self.segments
-            .iter()
-            .enumerate()
-            .flat_map(|(segment, rules)| rules.iter().map(move |rule| (segment, rule)))
+    /// All rules with the position of their object and its address groups.
+    pub fn rules(&self) -> impl Iterator<Item = (usize, AddressGroups<'a>, &'a Rule)> + use<'a> {
+        self.segments.iter().enumerate().flat_map(|(position, segment)| {
+            let groups = segment.groups;
+            segment.rules.iter().map(move |rule| (position, groups, rule))
+        })
     }
 
     /// The part of `required` that is dropped. One pass over the rules; most of them are passed over by protocol, server
@@ -45,17 +54,17 @@ impl<'a> Filter<'a> {
         let protocol = leg.protocol(self.family);
         let mut undecided = required;
         let mut out = Dropped::default();
-        for (segment, rule) in self.rules() {
+        for (segment, groups, rule) in self.rules() {
             if undecided.is_empty() {
                 break;
             }
             if !(rule.protocol.contains(protocol)
                 && rule.local_ports.contains(traffic.port)
-                && rule.local.contains(traffic.local))
+                && rule.local.contains(groups, traffic.local))
             {
                 continue;
             }
-            let hit = undecided.take(rule.remote.spans(self.family), rule.remote_ports.spans());
+            let hit = undecided.take(rule.remote.spans(groups), rule.remote_ports.spans());
             if rule.action == Action::Deny && !hit.is_empty() {
                 out.region.add_disjoint(hit);
                 out.denials.push(Denial { segment, rule });
@@ -70,6 +79,7 @@ impl<'a> Filter<'a> {
     pub fn decides(&self, traffic: &Traffic, leg: Leg, (remote, port): (u128, u16)) -> Option<(usize, &'a Rule)> {
         let protocol = leg.protocol(self.family);
         self.rules()
-            .find(|(_, rule)| rule.matches(protocol, remote, port, traffic.local, traffic.port))
+            .find(|(_, groups, rule)| rule.matches(*groups, protocol, (remote, port), (traffic.local, traffic.port)))
+            .map(|(segment, _, rule)| (segment, rule))
     }
 }

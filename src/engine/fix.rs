@@ -189,7 +189,7 @@ fn place(
     wanted: &[(Leg, Prefix)],
 ) -> Option<FixPlan> {
     let object: &RuleSet = side.objects.get(segment)?;
-    let rules = side.segments.get(segment)?;
+    let rules = side.segments.get(segment)?.rules;
     let taken: BTreeSet<&str> = object.names_beside(side.layer, side.direction).collect();
     if taken.len() + wanted.len() > MAX_RULES {
         return None;
@@ -269,13 +269,13 @@ fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan) -> bool 
     let Some(old) = side.segments.get(segment) else {
         return false;
     };
-    let changed = changed(case, old, plan);
+    let changed = changed(case, old.rules, plan);
     let kept: Vec<u32> = changed
         .iter()
         .map(|rule| rule.index)
         .filter(|index| *index != NEW)
         .collect();
-    if kept != old.iter().map(|rule| rule.index).collect::<Vec<_>>() {
+    if kept != old.rules.iter().map(|rule| rule.index).collect::<Vec<_>>() {
         return false;
     }
     let only_health_checks = changed.iter().filter(|rule| rule.index == NEW).all(|rule| {
@@ -290,13 +290,13 @@ fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan) -> bool 
             side.layer == Layer::SecurityGroup || rule.local == AddressMatch::Set(Span::one(case.traffic.local).into());
         let remote_is_right = match &rule.remote {
             AddressMatch::Set(set) => set.is_subset(&case.traffic.sources),
-            AddressMatch::Any | AddressMatch::Members(_) => false,
+            AddressMatch::Any | AddressMatch::Group(_) | AddressMatch::Members(_) => false,
         };
         ports_are_right && local_is_right && remote_is_right
     });
     let mut segments = side.segments.clone();
     if let Some(own) = segments.get_mut(segment) {
-        *own = &changed;
+        own.rules = &changed;
     }
     let filter = Filter {
         family: case.traffic.family,

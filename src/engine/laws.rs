@@ -6,9 +6,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{
-    Action, AddressMatch, Case, CheckId, Direction, Family, Layer, Leg, NetworkAclState, PortMatch, ProtocolMatch,
-    Region, Rule, RuleSet, SecurityGroupState, Span, SpanSet, Traffic, diagnose, filter::Filter, layer::Side,
-    reach::Pinned, walk::blocked_sets,
+    Action, AddressGroups, AddressMatch, Case, CheckId, Direction, Family, Layer, Leg, NetworkAclState, PortMatch,
+    ProtocolMatch, Region, Rule, RuleSet, Rules, SecurityGroupState, Span, SpanSet, Traffic, diagnose,
+    filter::{Filter, Segment},
+    layer::Side,
+    reach::Pinned,
+    walk::blocked_sets,
 };
 
 const LOCAL: u128 = 100;
@@ -117,8 +120,22 @@ fn packets(rules: &[Rule]) -> Vec<(u8, u128, u16, u128, u16)> {
     out
 }
 
+const NO_GROUPS: AddressGroups<'_> = AddressGroups {
+    family: Family::V4,
+    by_slot: &[],
+};
+
+fn segment(rules: &[Rule]) -> Segment<'_> {
+    Segment {
+        rules,
+        groups: NO_GROUPS,
+    }
+}
+
 fn allowed(rules: &[Rule], p: &(u8, u128, u16, u128, u16)) -> bool {
-    let first = rules.iter().find(|rule| rule.matches(p.0, p.1, p.2, p.3, p.4));
+    let first = rules
+        .iter()
+        .find(|rule| rule.matches(NO_GROUPS, p.0, (p.1, p.2), (p.3, p.4)));
     first.is_some_and(|rule| rule.action == Action::Allow)
 }
 
@@ -136,11 +153,11 @@ fn case(traffic: Traffic, layer: Layer, direction: Direction, rules: &[Rule]) ->
     match layer {
         Layer::SecurityGroup => {
             set.sort_by_priority();
-            groups = SecurityGroupState::Groups(vec![Arc::new(set)]);
+            groups = SecurityGroupState::Groups(vec![Rules::without_groups(set)]);
         }
         Layer::NetworkAcl => {
             acl = NetworkAclState::InForce {
-                rules: Arc::new(set),
+                rules: Rules::without_groups(set),
                 stateful: false,
             }
         }
@@ -187,7 +204,7 @@ proptest! {
 
     #[test]
     fn dropped_is_what_the_first_matching_rule_does_not_allow(traffic in traffic(), rules in rules()) {
-        let filter = Filter { family: Family::V4, segments: &[&rules] };
+        let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
         for leg in &traffic.legs {
             let dropped = filter.dropped(&traffic, *leg, traffic.required()).region;
             for p in packets(&rules).iter().filter(|p| p.0 == leg.protocol(Family::V4) && p.3 == LOCAL && p.4 == PORT) {
@@ -202,7 +219,7 @@ proptest! {
         traffic in traffic(), rules in rules(), (layer, direction) in layers(),
     ) {
         let rules = fitting(layer, rules);
-        let filter = Filter { family: Family::V4, segments: &[&rules] };
+        let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
         for leg in &traffic.legs {
             let dropped = filter.dropped(&traffic, *leg, traffic.required()).region;
             let sets = blocked_sets(&filter, &traffic, *leg, CheckId::of(layer, direction), &dropped);
@@ -213,7 +230,7 @@ proptest! {
 
     #[test]
     fn pinning_more_reaches_less(traffic in traffic(), rules in rules()) {
-        let filter = Filter { family: Family::V4, segments: &[&rules] };
+        let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
         let leg = traffic.legs[0];
         let loose = Pinned { remote: true, ..Pinned::default() };
         let tight = Pinned { remote: true, remote_port: true, protocol: true, ..Pinned::default() };

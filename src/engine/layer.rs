@@ -1,7 +1,8 @@
 //! The two layers that judge health check traffic: security groups on the interface, the network ACL of the subnet.
 
 use super::{
-    Case, Direction, NetworkAclState, Region, Rule, RuleSet, SecurityGroupState, Span, SpanSet, filter::Filter,
+    AddressGroups, Case, Direction, Family, NetworkAclState, Region, RuleSet, Rules, SecurityGroupState, Span, SpanSet,
+    filter::{Filter, Segment},
 };
 
 /// Where rules stand.
@@ -21,7 +22,7 @@ pub(crate) struct Side<'a> {
     /// The objects in order of precedence.
     pub(crate) objects: Vec<&'a RuleSet>,
     /// The rules of each object.
-    pub(crate) segments: Vec<&'a [Rule]>,
+    pub(crate) segments: Vec<Segment<'a>>,
     /// Whether replies leave without a rule, so that outbound findings stop nothing.
     pub(crate) stateful: bool,
     /// Remote addresses whose packets pass before any rule (domain §4).
@@ -42,8 +43,8 @@ impl<'a> Side<'a> {
         let both = [Direction::Ingress, Direction::Egress];
         if let SecurityGroupState::Groups(groups) = &case.security_groups {
             for direction in both {
-                let objects: Vec<_> = groups.iter().map(|group| &**group).collect();
-                let segments = objects.iter().map(|group| group.rules(direction, family)).collect();
+                let objects: Vec<_> = groups.iter().map(|group| &*group.set).collect();
+                let segments = groups.iter().map(|group| group.segment(direction, family)).collect();
                 let exempt = SpanSet::default();
                 out.push(Self {
                     layer: Layer::SecurityGroup,
@@ -57,7 +58,7 @@ impl<'a> Side<'a> {
         }
         if let NetworkAclState::InForce { rules, stateful } = &case.network_acl {
             for direction in both {
-                let (objects, segments) = (vec![&**rules], vec![rules.rules(direction, family)]);
+                let (objects, segments) = (vec![&*rules.set], vec![rules.segment(direction, family)]);
                 let exempt = exempt(case, direction);
                 out.push(Self {
                     layer: Layer::NetworkAcl,
@@ -89,6 +90,18 @@ impl<'a> Side<'a> {
     /// Whether a finding on this side cannot stop the health check.
     pub(crate) fn is_advisory(&self) -> bool {
         self.direction == Direction::Egress && self.stateful
+    }
+}
+
+impl Rules {
+    fn segment(&self, direction: Direction, family: Family) -> Segment<'_> {
+        Segment {
+            rules: self.set.rules(direction, family),
+            groups: AddressGroups {
+                family,
+                by_slot: &self.groups,
+            },
+        }
     }
 }
 

@@ -33,7 +33,9 @@ pub use evidence::{Decision, Evidence, Finding, Impact, Nearest, Packet, Values}
 pub use fix::{FixPlan, NewRule, Placement};
 pub use layer::{ALWAYS_OUTBOUND, Layer};
 pub use region::{Block, Region};
-pub use rule::{Action, AddressMatch, Direction, PortMatch, ProtocolMatch, Rule, RuleSet};
+pub use rule::{
+    Action, AddressGroups, AddressMatch, AddressSet, Direction, PortMatch, ProtocolMatch, Rule, RuleSet, Rules,
+};
 pub use share::{Count, Share};
 pub use span::{Bound, Span, SpanSet};
 pub use traffic::{Leg, Traffic};

@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Action, AddressMatch, Bound, Family, Leg, Region, Rule, Span, SpanSet, Traffic,
+    Action, AddressGroups, AddressMatch, Bound, Family, Leg, Region, Rule, Span, SpanSet, Traffic,
     filter::Filter,
     span::{clip, meet},
 };
@@ -51,6 +51,9 @@ struct Cell<'a> {
     remote: Cow<'a, [Span<u128>]>,
 }
 
+/// A rule and the address groups of its object.
+type Placed<'a> = (AddressGroups<'a>, &'a Rule);
+
 struct Search<'a> {
     family: Family,
     pinned: Pinned,
@@ -58,7 +61,7 @@ struct Search<'a> {
     by_address: bool,
     /// Required packets for which no allowed packet was found yet.
     open: Region,
-    denies: Vec<&'a Rule>,
+    denies: Vec<Placed<'a>>,
 }
 
 impl Filter<'_> {
@@ -66,12 +69,12 @@ impl Filter<'_> {
     #[must_use]
     pub fn reachable(&self, traffic: &Traffic, leg: Leg, pinned: Pinned, region: &Region) -> Region {
         let protocol = leg.protocol(self.family);
-        let rules: Vec<&Rule> = self
+        let rules: Vec<Placed<'_>> = self
             .rules()
-            .map(|(_, rule)| rule)
-            .filter(|rule| {
+            .map(|(_, groups, rule)| (groups, rule))
+            .filter(|(groups, rule)| {
                 (!pinned.protocol || rule.protocol.contains(protocol))
-                    && (!pinned.local || rule.local.contains(traffic.local))
+                    && (!pinned.local || rule.local.contains(*groups, traffic.local))
                     && (!pinned.local_port || rule.local_ports.contains(traffic.port))
             })
             .collect();
@@ -83,7 +86,7 @@ impl Filter<'_> {
             // A rule that is passed over here names its group all the same.
             let mut groups: Vec<_> = self
                 .rules()
-                .filter_map(|(_, rule)| match &rule.remote {
+                .filter_map(|(.., rule)| match &rule.remote {
                     AddressMatch::Members(group) => Some(group),
                     _ => None,
                 })
@@ -106,7 +109,7 @@ fn search(
     pinned: Pinned,
     by_address: bool,
     open: Region,
-    rules: &[&Rule],
+    rules: &[Placed<'_>],
     applies: impl Fn(&AddressMatch) -> bool,
 ) -> Region {
     let mut search = Search {
@@ -116,13 +119,13 @@ fn search(
         open,
         denies: Vec::new(),
     };
-    for rule in rules.iter().filter(|rule| applies(&rule.remote)) {
+    for placed in rules.iter().filter(|(_, rule)| applies(&rule.remote)) {
         if search.open.is_empty() {
             break;
         }
-        match rule.action {
-            Action::Deny => search.denies.push(rule),
-            Action::Allow => search.allow(rule),
+        match placed.1.action {
+            Action::Deny => search.denies.push(*placed),
+            Action::Allow => search.allow(*placed),
         }
     }
     search.open
@@ -130,13 +133,13 @@ fn search(
 
 impl<'a> Search<'a> {
     /// Looks for allowed packets among those that this allow rule matches.
-    fn allow(&mut self, rule: &'a Rule) {
+    fn allow(&mut self, (groups, rule): Placed<'a>) {
         let cell = Cell {
             protocol: rule.protocol.spans().into(),
             local_port: rule.local_ports.spans().into(),
-            local: rule.local.spans(self.family).into(),
+            local: rule.local.spans(groups).into(),
             remote_port: rule.remote_ports.spans().into(),
-            remote: rule.remote.spans(self.family).into(),
+            remote: rule.remote.spans(groups).into(),
         };
         // An address group without addresses of the family: the rule matches nothing.
         if cell.local.is_empty() || (self.by_address && cell.remote.is_empty()) {
@@ -148,7 +151,7 @@ impl<'a> Search<'a> {
     }
 
     /// Settles the shadow of what the denies leave of the cell. Their order does not matter: all come before the allow.
-    fn cell(&mut self, cell: &Cell<'a>, denies: &[&'a Rule]) {
+    fn cell(&mut self, cell: &Cell<'a>, denies: &[Placed<'a>]) {
         // The required packets that share the pinned remote dimensions with some packet of the cell.
         let remotes = if self.pinned.remote {
             &*cell.remote
@@ -164,15 +167,15 @@ impl<'a> Search<'a> {
             return;
         }
         let mut meeting = Vec::new();
-        let mut widest: Option<(f64, &Rule)> = None;
+        let mut widest: Option<(f64, Placed<'a>)> = None;
         for deny in denies {
-            if !self.meets(deny, cell) {
+            if !self.meets(*deny, cell) {
                 continue;
             }
             meeting.push(*deny);
-            let covered = self.covered(deny, cell);
+            let covered = self.covered(*deny, cell);
             if widest.is_none_or(|(most, _)| covered > most) {
-                widest = Some((covered, deny));
+                widest = Some((covered, *deny));
             }
         }
         match widest {
@@ -181,16 +184,16 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn meets(&self, deny: &Rule, cell: &Cell<'_>) -> bool {
+    fn meets(&self, (groups, deny): Placed<'_>, cell: &Cell<'_>) -> bool {
         (self.pinned.protocol || meet(deny.protocol.spans(), &cell.protocol))
             && (self.pinned.local_port || meet(deny.local_ports.spans(), &cell.local_port))
-            && (!self.by_address || meet(deny.remote.spans(self.family), &cell.remote))
+            && (!self.by_address || meet(deny.remote.spans(groups), &cell.remote))
             && meet(deny.remote_ports.spans(), &cell.remote_port)
-            && (self.pinned.local || meet(deny.local.spans(self.family), &cell.local))
+            && (self.pinned.local || meet(deny.local.spans(groups), &cell.local))
     }
 
     /// The part of the cell that a deny covers, roughly: it only chooses which deny cuts first.
-    fn covered(&self, deny: &Rule, cell: &Cell<'_>) -> f64 {
+    fn covered(&self, (groups, deny): Placed<'_>, cell: &Cell<'_>) -> f64 {
         let mut out = part(deny.remote_ports.spans(), &cell.remote_port);
         if !self.pinned.protocol {
             out *= part(deny.protocol.spans(), &cell.protocol);
@@ -199,10 +202,10 @@ impl<'a> Search<'a> {
             out *= part(deny.local_ports.spans(), &cell.local_port);
         }
         if !self.pinned.local {
-            out *= part(deny.local.spans(self.family), &cell.local);
+            out *= part(deny.local.spans(groups), &cell.local);
         }
         if self.by_address {
-            out *= part(deny.remote.spans(self.family), &cell.remote);
+            out *= part(deny.remote.spans(groups), &cell.remote);
         }
         out
     }
@@ -210,7 +213,7 @@ impl<'a> Search<'a> {
     /// Goes on with the pieces of the cell that lie outside the deny, dimension by dimension; what lies inside in all of
     /// them is dropped. The dimensions that cast no shadow come first, since a piece that still has the whole shadow
     /// settles the most packets.
-    fn cut(&mut self, mut cell: Cell<'a>, deny: &Rule, next: &[&'a Rule]) {
+    fn cut(&mut self, mut cell: Cell<'a>, (groups, deny): Placed<'a>, next: &[Placed<'a>]) {
         macro_rules! along {
             ($dimension:ident, $spans:expr) => {{
                 let outside = SpanSet::difference_of(&cell.$dimension, $spans);
@@ -229,11 +232,11 @@ impl<'a> Search<'a> {
             along!(local_port, deny.local_ports.spans());
         }
         if !self.pinned.local {
-            along!(local, deny.local.spans(self.family));
+            along!(local, deny.local.spans(groups));
         }
         along!(remote_port, deny.remote_ports.spans());
         if self.by_address {
-            along!(remote, deny.remote.spans(self.family));
+            along!(remote, deny.remote.spans(groups));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Family, Layer, Span, SpanSet};
+use super::{Family, Layer, Span, SpanSet, span::contains};
 
 /// What a rule does with a packet that it matches.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -86,6 +86,44 @@ const fn singles() -> [Span<u8>; 256] {
     out
 }
 
+/// The addresses of one address group, by family.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AddressSet {
+    /// IPv4 addresses.
+    pub v4: SpanSet<u128>,
+    /// IPv6 addresses.
+    pub v6: SpanSet<u128>,
+}
+
+impl AddressSet {
+    /// The addresses of one family.
+    #[must_use]
+    pub fn of(&self, family: Family) -> &SpanSet<u128> {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+}
+
+/// The address groups that the rules of one object name, as far as one family goes.
+#[derive(Clone, Copy, Debug)]
+pub struct AddressGroups<'a> {
+    /// The family.
+    pub family: Family,
+    /// The groups, by the slots of the object's rule set.
+    pub by_slot: &'a [Arc<AddressSet>],
+}
+
+impl<'a> AddressGroups<'a> {
+    /// The addresses of the group in a slot, sorted; none where there is no such slot.
+    #[must_use]
+    pub fn spans(self, slot: u32) -> &'a [Span<u128>] {
+        let group = usize::try_from(slot).ok().and_then(|slot| self.by_slot.get(slot));
+        group.map_or(&[], |group| group.of(self.family).spans())
+    }
+}
+
 /// Which addresses a rule matches at one end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AddressMatch {
@@ -93,6 +131,8 @@ pub enum AddressMatch {
     Any,
     /// These addresses.
     Set(SpanSet<u128>),
+    /// The addresses of the address group in this slot of the rule set. Groups are shared, not copied into their rules.
+    Group(u32),
     /// The interfaces that carry this security group. Health check sources never do (domain §3).
     Members(Arc<str>),
 }
@@ -101,10 +141,11 @@ impl AddressMatch {
     /// Whether the address is matched.
     #[inline]
     #[must_use]
-    pub fn contains(&self, address: u128) -> bool {
+    pub fn contains(&self, groups: AddressGroups<'_>, address: u128) -> bool {
         match self {
             Self::Any => true,
             Self::Set(set) => set.contains(address),
+            Self::Group(slot) => contains(groups.spans(*slot), address),
             Self::Members(_) => false,
         }
     }
@@ -112,10 +153,11 @@ impl AddressMatch {
     /// The addresses as sorted spans; members of groups have no addresses here.
     #[inline]
     #[must_use]
-    pub fn spans(&self, family: Family) -> &[Span<u128>] {
+    pub fn spans<'a>(&'a self, groups: AddressGroups<'a>) -> &'a [Span<u128>] {
         match self {
-            Self::Any => family.all(),
+            Self::Any => groups.family.all(),
             Self::Set(set) => set.spans(),
+            Self::Group(slot) => groups.spans(*slot),
             Self::Members(_) => &[],
         }
     }
@@ -125,7 +167,7 @@ impl AddressMatch {
     pub fn contains_members_of(&self, group: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Set(_) => false,
+            Self::Set(_) | Self::Group(_) => false,
             Self::Members(own) => &**own == group,
         }
     }
@@ -163,12 +205,6 @@ impl PortMatch {
     pub fn spans(&self) -> &[Span<u16>] {
         self.0.as_ref().map_or(ALL_PORTS, SpanSet::spans)
     }
-
-    /// Whether the rule says nothing about ports.
-    #[must_use]
-    pub fn is_all(&self) -> bool {
-        self.0.is_none()
-    }
 }
 
 /// One enabled rule of one direction and family.
@@ -198,11 +234,17 @@ impl Rule {
     /// Whether the rule matches a packet. For a leg without ports the ports given do not matter, since a rule with ports
     /// never matches its protocol.
     #[must_use]
-    pub fn matches(&self, protocol: u8, remote: u128, remote_port: u16, local: u128, local_port: u16) -> bool {
+    pub fn matches(
+        &self,
+        groups: AddressGroups<'_>,
+        protocol: u8,
+        (remote, remote_port): (u128, u16),
+        (local, local_port): (u128, u16),
+    ) -> bool {
         self.protocol.contains(protocol)
-            && self.remote.contains(remote)
+            && self.remote.contains(groups, remote)
             && self.remote_ports.contains(remote_port)
-            && self.local.contains(local)
+            && self.local.contains(groups, local)
             && self.local_ports.contains(local_port)
     }
 }
@@ -213,6 +255,8 @@ pub struct RuleSet {
     /// Name of the object.
     pub name: Arc<str>,
     lists: [Vec<Rule>; 4],
+    /// Names of the address groups that its rules refer to, by slot, each once.
+    pub group_names: Vec<Arc<str>>,
     /// Names of all its rules, of both directions, disabled ones too: a new rule takes another.
     pub names: [Vec<Arc<str>>; 2],
     /// Whether the object comes from an API server, which fills in the defaults of its schema.
@@ -264,6 +308,26 @@ impl RuleSet {
     pub fn sort_by_priority(&mut self) {
         for list in &mut self.lists {
             sort_by_priority(list);
+        }
+    }
+}
+
+/// The rules of one object and the address groups that they name.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// The rules.
+    pub set: Arc<RuleSet>,
+    /// The address groups by the slots of the rule set; a slot without a group matches nothing.
+    pub groups: Vec<Arc<AddressSet>>,
+}
+
+impl Rules {
+    /// Rules that name no address group.
+    #[must_use]
+    pub fn without_groups(set: RuleSet) -> Self {
+        Self {
+            set: Arc::new(set),
+            groups: Vec::new(),
         }
     }
 }

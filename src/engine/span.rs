@@ -71,28 +71,10 @@ impl<T: Bound> Span<T> {
         self.last.above(self.first) + 1.0
     }
 
-    /// Whether every number of `other` lies in this span.
-    #[inline]
-    pub fn covers(&self, other: &Self) -> bool {
-        self.first <= other.first && other.last <= self.last
-    }
-
     /// The numbers in both.
     #[inline]
     pub fn intersection(&self, other: &Self) -> Option<Self> {
         Self::new(self.first.max(other.first), self.last.min(other.last))
-    }
-
-    /// The numbers of this span below `other`.
-    #[inline]
-    pub fn below(&self, other: &Self) -> Option<Self> {
-        Self::new(self.first, self.last.min(other.first.before()?))
-    }
-
-    /// The numbers of this span above `other`.
-    #[inline]
-    pub fn above(&self, other: &Self) -> Option<Self> {
-        Self::new(self.first.max(other.last.after()?), self.last)
     }
 }
 

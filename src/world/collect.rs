@@ -7,7 +7,10 @@ use crate::{
         BackendServer, BackendServerGroup, BackendType, HealthCheck, HealthCheckProtocol, HealthState, LoadBalancer,
         LoadBalancerType, conditions::reasons,
     },
-    engine::{Case, Family, Leg, NetworkAclState, SecurityGroupState, Span, SpanSet, Traffic, number, prefix_span},
+    engine::{
+        Case, Family, Leg, NetworkAclState, RuleSet, Rules, SecurityGroupState, Span, SpanSet, Traffic, number,
+        prefix_span,
+    },
 };
 
 use super::{
@@ -209,7 +212,7 @@ impl World {
         let groups = spec.security_group_refs.iter();
         let security_groups = if spec.port_security_enabled {
             let compiled = groups.filter_map(|group| self.security_groups.get(&key.sibling(&group.name)));
-            SecurityGroupState::Groups(compiled.map(|(_, compiled)| Arc::clone(&compiled.rules)).collect())
+            SecurityGroupState::Groups(compiled.map(|(_, compiled)| self.rules(key, &compiled.rules)).collect())
         } else {
             SecurityGroupState::NotApplied
         };
@@ -217,7 +220,7 @@ impl World {
             None => NetworkAclState::Absent,
             Some((acl, compiled)) if !acl.spec.enabled => NetworkAclState::Off(Arc::clone(&compiled.rules.name)),
             Some((acl, compiled)) => NetworkAclState::InForce {
-                rules: Arc::clone(&compiled.rules),
+                rules: self.rules(key, &compiled.rules),
                 stateful: acl.spec.stateful,
             },
         };
@@ -244,6 +247,18 @@ impl World {
                 port: configured_port.unwrap_or(spec.port),
             },
         })
+    }
+
+    /// A rule set with the address groups that it names.
+    fn rules(&self, key: &Key, set: &Arc<RuleSet>) -> Rules {
+        let groups = set.group_names.iter().map(|name| {
+            let group = self.address_groups.get(&key.sibling(name));
+            group.map(|(_, group)| Arc::clone(&group.addresses)).unwrap_or_default()
+        });
+        Rules {
+            groups: groups.collect(),
+            set: Arc::clone(set),
+        }
     }
 
     /// The network ACLs that claim the backend server's subnet, sorted.

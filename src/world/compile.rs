@@ -1,7 +1,10 @@
 //! Security groups, network ACLs and address groups into rule sets that the engine judges. Done once for each change and
 //! shared by all backends.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     api::v1alpha1::{
@@ -9,7 +12,8 @@ use crate::{
         SecurityGroup, SecurityGroupRule,
     },
     engine::{
-        Action, AddressMatch, Direction, Family, PortMatch, ProtocolMatch, Rule, RuleSet, Span, SpanSet, prefix_span,
+        Action, AddressMatch, AddressSet, Direction, Family, PortMatch, ProtocolMatch, Rule, RuleSet, Span, SpanSet,
+        prefix_span,
     },
 };
 
@@ -21,18 +25,8 @@ use super::{
 /// An address group by family.
 #[derive(Clone, Debug, Default)]
 pub struct CompiledAddresses {
-    v4: SpanSet<u128>,
-    v6: SpanSet<u128>,
+    pub(super) addresses: Arc<AddressSet>,
     pub(super) faults: Faults,
-}
-
-impl CompiledAddresses {
-    fn of(&self, family: Family) -> SpanSet<u128> {
-        match family {
-            Family::V4 => self.v4.clone(),
-            Family::V6 => self.v6.clone(),
-        }
-    }
 }
 
 /// A security group or network ACL, ready to judge, or what is wrong with it.
@@ -68,8 +62,10 @@ pub(super) fn address_group(name: &str, group: &AddressGroup) -> CompiledAddress
     }
     let [v4, v6] = spans;
     CompiledAddresses {
-        v4: v4.into_iter().collect(),
-        v6: v6.into_iter().collect(),
+        addresses: Arc::new(AddressSet {
+            v4: v4.into_iter().collect(),
+            v6: v6.into_iter().collect(),
+        }),
         faults,
     }
 }
@@ -88,12 +84,33 @@ fn action(action: RuleAction) -> Action {
     }
 }
 
+/// The address groups that an object names, each once.
+#[derive(Default)]
+struct Slots {
+    names: Vec<Arc<str>>,
+    by_name: HashMap<Arc<str>, u32>,
+}
+
+impl Slots {
+    fn of(&mut self, name: &str) -> u32 {
+        if let Some(slot) = self.by_name.get(name) {
+            return *slot;
+        }
+        let slot = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        let name: Arc<str> = name.into();
+        self.names.push(Arc::clone(&name));
+        self.by_name.insert(name, slot);
+        slot
+    }
+}
+
 /// Reads the fields of one rule; collects every fault instead of stopping at the first.
 struct Reader<'a, 'g> {
     object: &'a str,
     rule: String,
     family: Family,
     groups: &'a AddressGroups<'g>,
+    slots: &'a mut Slots,
     faults: &'a mut Faults,
 }
 
@@ -160,7 +177,7 @@ impl Reader<'_, '_> {
     fn address_group(&mut self, field: &str, name: &str) -> AddressMatch {
         if let Some(group) = (self.groups)(name) {
             self.faults.merge(&group.faults);
-            AddressMatch::Set(group.of(self.family))
+            AddressMatch::Group(self.slots.of(name))
         } else {
             self.faults.missing.push(Fault {
                 object: self.object.to_owned(),
@@ -178,6 +195,7 @@ pub(super) fn security_group(name: &str, group: &SecurityGroup, groups: &Address
     let mut out = RuleSet::new(name);
     out.from_server = group.metadata.resource_version.is_some();
     let mut faults = Faults::default();
+    let mut slots = Slots::default();
     for (at, rule) in group.spec.rules.iter().enumerate() {
         let (direction, slot) = match rule.direction {
             ApiDirection::Ingress => (Direction::Ingress, 0),
@@ -196,6 +214,7 @@ pub(super) fn security_group(name: &str, group: &SecurityGroup, groups: &Address
             rule: format!("spec.rules[{at}] ({})", rule.name),
             family,
             groups,
+            slots: &mut slots,
             faults: &mut faults,
         };
         let compiled = Rule {
@@ -221,6 +240,7 @@ pub(super) fn security_group(name: &str, group: &SecurityGroup, groups: &Address
         &mut faults,
     );
     out.sort_by_priority();
+    out.group_names = slots.names;
     CompiledRules {
         rules: Arc::new(out),
         faults,
@@ -251,6 +271,7 @@ pub(super) fn network_acl(name: &str, acl: &NetworkACL, groups: &AddressGroups<'
     let mut out = RuleSet::new(name);
     out.from_server = acl.metadata.resource_version.is_some();
     let mut faults = Faults::default();
+    let mut slots = Slots::default();
     for (slot, (direction, path, rules)) in [
         (Direction::Ingress, "ingress", &acl.spec.ingress),
         (Direction::Egress, "egress", &acl.spec.egress),
@@ -272,6 +293,7 @@ pub(super) fn network_acl(name: &str, acl: &NetworkACL, groups: &AddressGroups<'
                 rule: format!("spec.{path}[{at}] ({})", rule.name),
                 family,
                 groups,
+                slots: &mut slots,
                 faults: &mut faults,
             };
             let compiled = acl_rule(&mut reader, direction, at, rule, rule_name);
@@ -284,6 +306,7 @@ pub(super) fn network_acl(name: &str, acl: &NetworkACL, groups: &AddressGroups<'
             &mut faults,
         );
     }
+    out.group_names = slots.names;
     CompiledRules {
         rules: Arc::new(out),
         faults,
