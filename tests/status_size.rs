@@ -32,7 +32,7 @@ fn status(objects: Vec<Value>, backend: &str) -> BackendServerStatus {
             "BackendServer" => serde_json::from_value::<BackendServer>(value).unwrap().into(),
             other => panic!("{other}"),
         };
-        world.apply(object);
+        world.set(object.into());
     }
     backend_server_status(&world, &Key::new("shop", backend), &Time(Timestamp::UNIX_EPOCH)).unwrap()
 }

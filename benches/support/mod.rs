@@ -51,36 +51,30 @@ pub fn world(rules: usize, traffic: Traffic) -> (World, Key) {
         }
     }
     let [ingress, egress] = acl;
-    let mut world = World::new(Settings::default());
+    let mut world = World::new(&Settings::default());
     let meta = |name: &str| json!({"name": name, "namespace": "bench", "generation": 1});
     let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "elb-doctor.dev/v1alpha1", "kind": kind, "metadata": meta(name), "spec": spec});
-    world.apply(read::<Subnet>(object(
-        "Subnet",
-        "lb",
-        json!({"cidrs": ["192.168.0.0/24"]}),
-    )));
-    world.apply(read::<Subnet>(object(
-        "Subnet",
-        "app",
-        json!({"cidrs": ["192.168.1.0/24"]}),
-    )));
-    world.apply(read::<SecurityGroup>(object(
-        "SecurityGroup",
-        "web",
-        json!({"rules": group}),
-    )));
-    world.apply(read::<NetworkACL>(object(
-        "NetworkACL",
-        "app",
-        json!({"subnetRefs": [{"name": "app"}], "stateful": false, "ingress": ingress, "egress": egress}),
-    )));
-    world.apply(read::<LoadBalancer>(object(
-        "LoadBalancer",
-        "web",
-        json!({"type": "Dedicated", "backendSubnetRefs": [{"name": "lb"}],
+    world.set(read::<Subnet>(object("Subnet", "lb", json!({"cidrs": ["192.168.0.0/24"]}))).into());
+    world.set(read::<Subnet>(object("Subnet", "app", json!({"cidrs": ["192.168.1.0/24"]}))).into());
+    world.set(read::<SecurityGroup>(object("SecurityGroup", "web", json!({"rules": group}))).into());
+    world.set(
+        read::<NetworkACL>(object(
+            "NetworkACL",
+            "app",
+            json!({"subnetRefs": [{"name": "app"}], "stateful": false, "ingress": ingress, "egress": egress}),
+        ))
+        .into(),
+    );
+    world.set(
+        read::<LoadBalancer>(object(
+            "LoadBalancer",
+            "web",
+            json!({"type": "Dedicated", "backendSubnetRefs": [{"name": "lb"}],
                "listeners": [{"name": "http", "protocol": "HTTP", "port": 80, "backendServerGroups": ["web"]}],
                "backendServerGroups": [{"name": "web", "protocol": "HTTP", "healthCheck": {"protocol": "HTTP"}}]}),
-    )));
+        ))
+        .into(),
+    );
     let mut backend = object(
         "BackendServer",
         "web-1",
@@ -88,7 +82,7 @@ pub fn world(rules: usize, traffic: Traffic) -> (World, Key) {
                "subnetRef": {"name": "app"}, "securityGroupRefs": [{"name": "web"}]}),
     );
     backend["status"] = json!({"health": {"state": "Unhealthy", "reason": "ConnectTimeout"}});
-    world.apply(read::<BackendServer>(backend));
+    world.set(read::<BackendServer>(backend).into());
     (world, Key::new("bench", "web-1"))
 }
 

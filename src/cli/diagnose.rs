@@ -27,7 +27,7 @@ use crate::{
     },
     diagnosis::backend_server_status,
     manifest::{self, Item, Limits, Loaded},
-    world::{Kind, Object, Settings, World},
+    world::{Incoming, Kind, Object, Settings, Unreadable, World},
 };
 
 /// Problems that are printed; more are counted.
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         shared_sources: args.shared_sources,
     };
-    let world = world(&loaded, settings, args.all);
+    let world = world(&loaded, &settings, args.all);
     let backends = diagnose(&world, &Time(Timestamp::now()));
     let invalid = invalid_values(&world);
     warn_of_refusals(&backends);
@@ -128,27 +128,33 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// What was loaded, as one world.
-fn world(loaded: &Loaded, settings: Settings, all: bool) -> World {
+fn world(loaded: &Loaded, settings: &Settings, all: bool) -> World {
     let mut world = World::new(settings);
-    let mut invalid = Vec::new();
     for loaded in &loaded.objects {
         let Item::World(object) = &loaded.object else { continue };
-        if let Some(first) = loaded.faults.first() {
-            let more = loaded.faults.len() - 1;
-            let more = if more > 0 {
-                format!(" (and {more} more)")
-            } else {
-                String::new()
-            };
-            invalid.push((object.kind(), object.key(), format!("{first}{more}")));
-        }
-        world.apply(match object {
+        let object = match object {
             Object::BackendServer(backend) if all => taken_for_unhealthy(backend).into(),
             other => other.clone(),
+        };
+        world.set(match loaded.faults.split_first() {
+            None => Incoming::from(object),
+            Some((first, [])) => Incoming::refused(object, first.as_str()),
+            Some((first, rest)) => Incoming::refused(object, format!("{first} (and {} more)", rest.len())),
         });
     }
-    for (kind, key, why) in invalid.into_iter().chain(loaded.unreadable.iter().cloned()) {
-        world.mark_invalid(kind, &key, why);
+    for (kind, key, why) in &loaded.unreadable {
+        // One of two that have one name could be read; nothing in it can be trusted.
+        let incoming = match world.get(*kind, key) {
+            Some(object) => Incoming::refused(object, why.as_str()),
+            None => Incoming::Unreadable(Unreadable {
+                kind: *kind,
+                key: key.clone(),
+                uid: None,
+                version: None,
+                why: why.as_str().into(),
+            }),
+        };
+        world.set(incoming);
     }
     world
 }

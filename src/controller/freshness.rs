@@ -167,7 +167,7 @@ mod tests {
     }
 
     async fn caught_up(held: &[Value], version: u64, items: Vec<Value>) -> (bool, Shared) {
-        let shared = Shared::new(Settings::default(), &Metrics::new(), 1);
+        let shared = Shared::new(&Settings::default(), &Metrics::new(), 1);
         for ewe in held {
             let ewe: BackendServer = serde_json::from_value(ewe.clone()).unwrap();
             shared.apply(ewe.into());

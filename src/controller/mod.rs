@@ -121,7 +121,7 @@ impl Controller {
     /// A controller for that cluster.
     #[must_use]
     pub fn new(client: Client, options: Options, metrics: Arc<Metrics>) -> Self {
-        let shared = Arc::new(Shared::new(options.settings.clone(), &metrics, options.workers));
+        let shared = Arc::new(Shared::new(&options.settings, &metrics, options.workers));
         Self {
             client,
             options,

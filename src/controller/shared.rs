@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::{
     api::v1alpha1::TroubleshootRequest,
     telemetry::{ControllerMetrics, Metrics, Readiness},
-    world::{Affected, Key, Kind, Object, Settings, World, reads_the_same},
+    world::{Affected, Incoming, Key, Kind, Object, Settings, World},
 };
 
 use super::{
@@ -155,7 +155,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(settings: Settings, metrics: &Metrics, workers: u16) -> Self {
+    pub(super) fn new(settings: &Settings, metrics: &Metrics, workers: u16) -> Self {
         let desk = |controller| Desk::new(metrics, controller, workers);
         Self {
             world: RwLock::new(World::new(settings)),
@@ -197,8 +197,10 @@ impl Shared {
 
     /// Takes in an object that a watch delivered; then wakes whom it concerns.
     pub(super) fn apply(&self, object: Object) {
-        let namespace = object.key().namespace;
-        let affected = self.world.write().unwrap_or_else(PoisonError::into_inner).apply(object);
+        let namespace = Key::of_object(&object).namespace;
+        let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+        let affected = world.observe(Incoming::from(object));
+        drop(world);
         self.fan_out(&namespace, affected);
     }
 
@@ -208,34 +210,26 @@ impl Shared {
             .world
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .delete(kind, key);
+            .remove(kind, key);
         self.fan_out(&key.namespace, affected);
     }
 
     /// Takes in what the API server returned, so that the watch's echo of it is old news. Not when that very object
     /// is not held (false): its deletion may have overtaken the answer, and nothing would ever delete it again.
     pub(super) fn take_in(&self, object: Object, origin: Origin) -> bool {
-        let (kind, key) = (object.kind(), object.key());
+        let (kind, key) = (object.kind(), Key::of_object(&object));
         let affected = {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
-            match world.get(kind, &key) {
-                Some(held) if meta(&held).uid == meta(&object).uid => {
-                    let ours = origin == Origin::Write && reads_the_same(&held, &object);
-                    let mut affected = world.apply(object);
-                    if ours {
-                        // Only what we have just written differs: it need not be looked at again.
-                        let _ = match kind {
-                            Kind::BackendServer => affected.backend_servers.remove(&key),
-                            Kind::LoadBalancer => affected.load_balancers.remove(&key),
-                            Kind::SecurityGroup => affected.security_groups.remove(&key),
-                            Kind::NetworkACL => affected.network_acls.remove(&key),
-                            Kind::Subnet | Kind::AddressGroup => false,
-                        };
-                    }
-                    affected
-                }
-                _ => return false,
+            let Some(mut affected) = world.observe_answer(Incoming::from(object)) else {
+                return false;
+            };
+            if origin == Origin::Write
+                && let Some(own) = affected.of_mut(kind)
+            {
+                // Only what we have just written differs: it need not be looked at again.
+                own.remove(&key);
             }
+            affected
         };
         self.fan_out(&key.namespace, affected);
         true
@@ -285,6 +279,7 @@ impl Shared {
             load_balancers,
             security_groups,
             network_acls,
+            requests: _,
         } = affected;
         for (desk, keys) in [
             (&self.desks.backend_servers, backend_servers),
@@ -370,18 +365,6 @@ impl Readiness for Shared {
             .into_iter()
             .map(|kind| format!("the first list of {kind}"))
             .collect()
-    }
-}
-
-/// The metadata of an object of any kind.
-pub(super) fn meta(object: &Object) -> &kube::api::ObjectMeta {
-    match object {
-        Object::LoadBalancer(object) => object.meta(),
-        Object::BackendServer(object) => object.meta(),
-        Object::SecurityGroup(object) => object.meta(),
-        Object::NetworkACL(object) => object.meta(),
-        Object::Subnet(object) => object.meta(),
-        Object::AddressGroup(object) => object.meta(),
     }
 }
 

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
     api::v1alpha1::{
-        BackendCounts, HealthState, LoadBalancerStatus,
+        BackendCounts, LoadBalancerStatus,
         conditions::{reasons, types},
     },
     world::{Key, World},
@@ -17,34 +17,14 @@ use super::conditions::{Conditions, State};
 #[must_use]
 pub fn load_balancer_status(world: &World, key: &Key, now: &Time) -> Option<LoadBalancerStatus> {
     let balancer = world.load_balancer(key)?;
-    let mut counts = BackendCounts::default();
-    for backend in world.backend_servers_of(key) {
-        let Some((displayed, backend)) = world.displayed_health(&backend).zip(world.backend_server(&backend)) else {
-            continue;
-        };
-        counts.total += 1;
-        match displayed {
-            HealthState::Healthy => counts.healthy += 1,
-            HealthState::Unhealthy => counts.unhealthy += 1,
-            HealthState::Unknown => counts.unknown += 1,
-        }
-        let conditions = backend
-            .status
-            .as_ref()
-            .map(|status| status.conditions.as_slice())
-            .unwrap_or_default();
-        let faulty = conditions
-            .iter()
-            .any(|c| c.type_ == types::FAULT_FOUND && c.status == "True");
-        counts.faulty += u32::from(faulty);
-    }
+    let counts = world.backend_counts(key);
     let held = balancer
         .status
         .as_ref()
         .map(|status| status.conditions.as_slice())
         .unwrap_or_default();
     let mut conditions = Conditions::new(held, balancer.metadata.generation, now);
-    match world.load_balancer_faults(key, balancer).refusal() {
+    match world.load_balancer_faults(key).refusal() {
         Some(refusal) => conditions.set(types::READY, State::False, refusal.reason.as_str(), refusal.message),
         None => conditions.set(types::READY, State::True, reasons::RECONCILED, "References found"),
     };

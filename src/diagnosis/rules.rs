@@ -38,8 +38,7 @@ pub fn network_acl_status(world: &World, key: &Key, now: &Time) -> Option<Networ
         .as_ref()
         .map(|status| status.conditions.as_slice())
         .unwrap_or_default();
-    let mut faults = world.missing_acl_subnets(key);
-    faults.merge(&world.network_acl_faults(key));
+    let faults = world.network_acl_faults(key);
     let rivals = world.rival_acls(key);
     let ambiguous = || {
         rivals.first().map(|(other, subnet)| {

@@ -335,18 +335,18 @@ mod tests {
         let metadata = |name: &str| json!({"name": name, "namespace": "mall"});
         let mut world = World::default();
         let subnet = json!({"metadata": metadata("lan"), "spec": {"cidrs": ["10.1.0.0/24"]}});
-        world.apply(serde_json::from_value::<Subnet>(subnet).unwrap());
+        world.set(serde_json::from_value::<Subnet>(subnet).unwrap().into());
         let group = json!({"metadata": metadata("shut"), "spec": {"rules": [{"name": "out", "direction": "Egress"}]}});
-        world.apply(serde_json::from_value::<SecurityGroup>(group).unwrap());
+        world.set(serde_json::from_value::<SecurityGroup>(group).unwrap().into());
         let balancer = json!({"metadata": metadata("door"), "spec": {"type": "Dedicated", "healthCheckSources": ["10.0.0.1"],
             "listeners": [{"name": "l", "protocol": "TCP", "port": 80, "backendServerGroups": ["g"]}],
             "backendServerGroups": [{"name": "g", "protocol": "TCP", "healthCheck": {"protocol": "TCP"}}]}});
-        world.apply(serde_json::from_value::<LoadBalancer>(balancer).unwrap());
+        world.set(serde_json::from_value::<LoadBalancer>(balancer).unwrap().into());
         for (name, group) in members {
             let member: Value = json!({"metadata": metadata(name), "status": {"health": {"state": "Unhealthy"}},
                 "spec": {"loadBalancerRef": {"name": "door"}, "backendServerGroup": "g", "address": "10.1.0.5", "port": 80,
                          "subnetRef": {"name": "lan"}, "securityGroupRefs": [{"name": group}]}});
-            world.apply(serde_json::from_value::<BackendServer>(member).unwrap());
+            world.set(serde_json::from_value::<BackendServer>(member).unwrap().into());
         }
         world
     }

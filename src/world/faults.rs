@@ -1,343 +1,280 @@
-//! What is wrong with the objects that a diagnosis reads: references to nothing, values that no rule can be made of
-//! (`ReferenceNotFound` and `InvalidSpec` of domain §9).
+//! What is wrong with the objects that a diagnosis reads: references to nothing, values that no rule can be made of, objects that
+//! cannot be read (`ReferenceNotFound` and `InvalidSpec` of domain §9).
+//!
+//! What is wrong with an object by itself was found when it came in; here only references are looked up.
 
-use std::collections::BTreeSet;
+use std::{collections::HashSet, sync::Arc};
 
-use crate::api::v1alpha1::{BackendServer, BackendServerGroup, BackendType, LoadBalancer};
+use crate::api::v1alpha1::{AddressGroup, BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet};
 
 use super::{
-    Key, Kind, World, compile, parse,
+    Key, Namespace, World,
+    entry::{Entry, Readable, WorldKind},
+    kinds::{CompiledRules, Issue},
     refusal::{Fault, Faults},
 };
 
-impl World {
-    /// What is wrong with anything that the diagnosis of a backend server reads: every reference written down, also where
-    /// it would not decide.
-    pub(super) fn backend_faults(&self, key: &Key, backend: &BackendServer) -> Faults {
-        let spec = &backend.spec;
-        let object = format!("BackendServer {}", key.name);
-        let mut faults = Faults::default();
-        self.note_invalid(Kind::BackendServer, key, &mut faults);
+/// Collects what is wrong. Each object is looked at once, since many rules may refer to one faulty address group.
+struct Search<'n> {
+    namespace: &'n Namespace,
+    seen: HashSet<(Kind, &'n str)>,
+    faults: Faults,
+}
 
-        let balancer_key = key.sibling(&spec.load_balancer_ref.name);
-        match self.load_balancer(&balancer_key) {
-            Some(balancer) => {
-                let named = |group: &BackendServerGroup| group.name == spec.backend_server_group;
-                if !balancer.spec.backend_server_groups.iter().any(named) {
-                    faults.missing.push(Fault {
-                        object: object.clone(),
-                        field: "spec.backendServerGroup".into(),
-                        message: format!(
-                            "LoadBalancer {} has no backend server group {:?}",
-                            balancer_key.name, spec.backend_server_group
-                        ),
-                    });
-                }
-                faults.merge(&self.load_balancer_faults(&balancer_key, balancer));
+/// An object that is looked at for the first time, if it can be read, or one that was looked at before.
+enum Found<'n, K: WorldKind> {
+    New(&'n str, &'n Readable<K>),
+    Again(&'n Readable<K>),
+}
+
+impl<'n, K: WorldKind> Found<'n, K> {
+    fn readable(&self) -> &'n Readable<K> {
+        match self {
+            Self::New(_, readable) | Self::Again(readable) => readable,
+        }
+    }
+}
+
+impl<'n> Search<'n> {
+    fn new(namespace: &'n Namespace) -> Self {
+        Self {
+            namespace,
+            seen: HashSet::new(),
+            faults: Faults::default(),
+        }
+    }
+
+    /// Looks up an object that `user` names in `field`; notes when it is not there or cannot be trusted.
+    fn named<K: WorldKind>(&mut self, name: &str, user: &str, field: impl FnOnce() -> String) -> Option<Found<'n, K>> {
+        if self.namespace.entry::<K>(name).is_none() {
+            self.faults.missing.push(Fault {
+                object: user.to_owned(),
+                field: field(),
+                message: format!("{} {name:?} not found", K::KIND),
+            });
+        }
+        self.there(name)
+    }
+
+    /// Looks up an object; notes when it cannot be trusted. `None` when it cannot be read, or is not there.
+    fn there<K: WorldKind>(&mut self, name: &str) -> Option<Found<'n, K>> {
+        let (name, entry) = K::entries(self.namespace).get_key_value(name)?;
+        let new = self.seen.insert((K::KIND, name));
+        let untrusted = match entry {
+            Entry::Unreadable(unreadable) => Some(&unreadable.why),
+            Entry::Readable(readable) => readable.refused.as_ref(),
+        };
+        if let Some(why) = untrusted.filter(|_| new) {
+            self.faults.invalid.push(Fault {
+                object: format!("{} {name}", K::KIND),
+                field: String::new(),
+                message: why.to_string(),
+            });
+        }
+        let readable = entry.readable()?;
+        Some(if new {
+            Found::New(name, readable)
+        } else {
+            Found::Again(readable)
+        })
+    }
+
+    fn invalid<'f>(&mut self, faults: impl IntoIterator<Item = &'f Fault>) {
+        self.faults.invalid.extend(faults.into_iter().cloned());
+    }
+
+    /// Everything that the diagnosis of a backend server reads: every reference written down, also where it would not decide.
+    fn backend_server(&mut self, name: &str) {
+        let Some(found) = self.there::<BackendServer>(name) else {
+            return;
+        };
+        let Readable { object, compiled, .. } = found.readable();
+        let spec = &object.spec;
+        let user = format!("BackendServer {name}");
+
+        let balancer = &spec.load_balancer_ref.name;
+        if let Some(found) = self.named(balancer, &user, || "spec.loadBalancerRef.name".into()) {
+            let group = &spec.backend_server_group;
+            let known: &Readable<LoadBalancer> = found.readable();
+            if known.compiled.group(group).is_none() {
+                self.faults.missing.push(Fault {
+                    object: user.clone(),
+                    field: "spec.backendServerGroup".into(),
+                    message: format!("LoadBalancer {balancer} has no backend server group {group:?}"),
+                });
             }
-            None => self.missing(
-                Kind::LoadBalancer,
-                &balancer_key,
-                &object,
-                "spec.loadBalancerRef.name",
-                &mut faults,
-            ),
+            self.load_balancer(&found);
         }
 
         if let Some(subnet) = &spec.subnet_ref {
-            self.subnet_faults(&key.sibling(&subnet.name), &object, "spec.subnetRef.name", &mut faults);
-            for acl in self.acls_of(key, backend) {
-                faults.merge(&self.network_acl_faults(&acl));
+            self.subnet(&subnet.name, &user, || "spec.subnetRef.name".into());
+            for acl in self.namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL) {
+                self.network_acl(acl);
             }
             // Which subnets an unreadable ACL claims is not known: it may be this one.
-            if let Some(acl) = self.unreadable_acl(&key.namespace) {
-                self.note_invalid(Kind::NetworkACL, acl, &mut faults);
+            if let Some(acl) = self.namespace.unreadable_acl() {
+                self.network_acl(acl);
             }
-        } else if spec.type_ == BackendType::Instance {
-            faults.invalid.push(Fault {
-                object: object.clone(),
-                field: "spec.subnetRef".into(),
-                message: "a backend server of type Instance needs a subnet".into(),
-            });
+        } else {
+            self.invalid(&compiled.lacks_subnet);
         }
 
         for (at, group) in spec.security_group_refs.iter().enumerate() {
-            let group_key = key.sibling(&group.name);
-            if self.security_groups.contains_key(&group_key) {
-                faults.merge(&self.security_group_faults(&group_key));
-            } else {
-                let field = format!("spec.securityGroupRefs[{at}].name");
-                self.missing(Kind::SecurityGroup, &group_key, &object, &field, &mut faults);
+            let found =
+                self.named::<SecurityGroup>(&group.name, &user, || format!("spec.securityGroupRefs[{at}].name"));
+            if let Some(Found::New(name, group)) = found {
+                self.rules(&format!("SecurityGroup {name}"), &group.compiled);
             }
         }
-
-        let mut invalid = |field: String, result: Result<(), String>| {
-            if let Err(message) = result {
-                faults.invalid.push(Fault {
-                    object: object.clone(),
-                    field,
-                    message,
-                });
-            }
-        };
-        invalid("spec.address".into(), parse::address(&spec.address).map(drop));
-        if let Some(own) = &spec.health_check {
-            if let Some(address) = &own.address {
-                invalid("spec.healthCheck.address".into(), parse::address(address).map(drop));
-            }
-            for (at, source) in own.sources.iter().enumerate() {
-                invalid(
-                    format!("spec.healthCheck.sources[{at}]"),
-                    parse::address_or_prefix(source).map(drop),
-                );
-            }
-        }
-        faults
+        self.invalid(&compiled.faults);
     }
 
-    /// What is wrong with a load balancer and its backend subnets.
-    #[must_use]
-    pub fn load_balancer_faults(&self, key: &Key, balancer: &LoadBalancer) -> Faults {
-        let spec = &balancer.spec;
-        let object = format!("LoadBalancer {}", key.name);
-        let mut faults = Faults::default();
-        self.note_invalid(Kind::LoadBalancer, key, &mut faults);
-        for (at, subnet) in spec.backend_subnet_refs.iter().enumerate() {
-            let field = format!("spec.backendSubnetRefs[{at}].name");
-            self.subnet_faults(&key.sibling(&subnet.name), &object, &field, &mut faults);
+    fn load_balancer(&mut self, found: &Found<'n, LoadBalancer>) {
+        let Found::New(name, balancer) = found else { return };
+        let user = format!("LoadBalancer {name}");
+        for (at, subnet) in balancer.object.spec.backend_subnet_refs.iter().enumerate() {
+            self.subnet(&subnet.name, &user, || format!("spec.backendSubnetRefs[{at}].name"));
         }
-        let lists = [
-            ("addresses", &spec.addresses, false),
-            ("healthCheckSources", &spec.health_check_sources, true),
-        ];
-        for (field, texts, prefixes) in lists {
-            for (at, text) in texts.iter().enumerate() {
-                let result = if prefixes {
-                    parse::address_or_prefix(text).map(drop)
-                } else {
-                    parse::address(text).map(drop)
-                };
-                if let Err(message) = result {
-                    let field = format!("spec.{field}[{at}]");
-                    faults.invalid.push(Fault {
-                        object: object.clone(),
-                        field,
-                        message,
-                    });
+        self.invalid(&balancer.compiled.faults);
+    }
+
+    fn subnet(&mut self, name: &str, user: &str, field: impl FnOnce() -> String) {
+        if let Some(Found::New(_, subnet)) = self.named::<Subnet>(name, user, field) {
+            self.invalid(&subnet.compiled.faults);
+        }
+    }
+
+    fn network_acl(&mut self, name: &str) {
+        if let Some(Found::New(name, acl)) = self.there::<NetworkACL>(name) {
+            self.rules(&format!("NetworkACL {name}"), &acl.compiled);
+        }
+    }
+
+    /// The faults of an object that holds rules, and of the address groups that its enabled rules name.
+    fn rules(&mut self, user: &str, rules: &CompiledRules) {
+        for issue in &rules.issues {
+            match issue {
+                Issue::Invalid(fault) => self.invalid([fault]),
+                Issue::Uses(place) => {
+                    let found = self.named::<AddressGroup>(&place.group, user, || place.field());
+                    if let Some(Found::New(_, group)) = found {
+                        self.invalid(&group.compiled.faults);
+                    }
                 }
             }
         }
-        let listeners = spec.listeners.iter().map(|listener| listener.name.as_str());
-        compile::duplicates(&object, "spec.listeners", listeners, &mut faults);
-        let groups = spec.backend_server_groups.iter().map(|group| group.name.as_str());
-        compile::duplicates(&object, "spec.backendServerGroups", groups, &mut faults);
-        faults
+    }
+}
+
+/// What is wrong with anything that the diagnosis of a backend server reads.
+pub(super) fn of_backend_server(namespace: &Namespace, name: &str) -> Faults {
+    let mut search = Search::new(namespace);
+    search.backend_server(name);
+    search.faults
+}
+
+impl World {
+    /// What is wrong with a load balancer and its backend subnets; nothing when there is no such load balancer.
+    #[must_use]
+    pub fn load_balancer_faults(&self, key: &Key) -> Faults {
+        self.search(key, |search| {
+            if let Some(found) = search.there(&key.name) {
+                search.load_balancer(&found);
+            }
+        })
     }
 
-    /// What is wrong with a security group and the address groups that it names.
+    /// What is wrong with a security group and the address groups that it names; nothing when there is no such group.
     #[must_use]
     pub fn security_group_faults(&self, key: &Key) -> Faults {
-        let mut faults = self
-            .security_groups
-            .get(key)
-            .map(|(_, rules)| rules.faults.clone())
-            .unwrap_or_default();
-        self.note_invalid(Kind::SecurityGroup, key, &mut faults);
-        if let Some(group) = self.security_group(key).filter(|_| !self.invalid.is_empty()) {
-            let rules = group.spec.rules.iter().filter(|rule| rule.enabled);
-            let remotes = rules.filter_map(|rule| rule.remote.as_ref()?.address_group_ref.as_ref());
-            let names = remotes.map(|group| group.name.as_str());
-            self.existing_but_invalid(key, names, &mut faults);
-        }
-        faults
+        self.search(key, |search| {
+            if let Some(Found::New(name, group)) = search.there::<SecurityGroup>(&key.name) {
+                search.rules(&format!("SecurityGroup {name}"), &group.compiled);
+            }
+        })
     }
 
-    /// What is wrong with a network ACL and the address groups that it names.
+    /// What is wrong with a network ACL: subnets that it claims and that are not there, its own rules, the address groups that they
+    /// name. Nothing when there is no such ACL.
     #[must_use]
     pub fn network_acl_faults(&self, key: &Key) -> Faults {
-        let mut faults = self
-            .network_acls
-            .get(key)
-            .map(|(_, rules)| rules.faults.clone())
-            .unwrap_or_default();
-        self.note_invalid(Kind::NetworkACL, key, &mut faults);
-        if let Some(acl) = self.network_acl(key).filter(|_| !self.invalid.is_empty()) {
-            let rules = acl
-                .spec
-                .ingress
-                .iter()
-                .chain(&acl.spec.egress)
-                .filter(|rule| rule.enabled);
-            let ends = rules
-                .flat_map(|rule| [rule.source.as_ref(), rule.destination.as_ref()])
-                .flatten();
-            let names = ends
-                .filter_map(|end| end.address_group_ref.as_ref())
-                .map(|group| group.name.as_str());
-            self.existing_but_invalid(key, names, &mut faults);
-        }
-        faults
-    }
-
-    /// Every invalid value of every object, used by a backend server or not, with the object's key; by kind and name.
-    /// Objects marked invalid as a whole are left out: whoever marked them knows.
-    #[must_use]
-    pub fn invalid_values(&self) -> Vec<(Key, Fault)> {
-        let kinds = [
-            Kind::LoadBalancer,
-            Kind::BackendServer,
-            Kind::SecurityGroup,
-            Kind::NetworkACL,
-            Kind::Subnet,
-            Kind::AddressGroup,
-        ];
-        let mut out = Vec::new();
-        for kind in kinds {
-            for key in self.keys(kind) {
-                if self.invalid.contains_key(&(kind, key.clone())) {
-                    continue;
+        self.search(key, |search| {
+            let Some(acl) = search.namespace.readable::<NetworkACL>(&key.name) else {
+                return;
+            };
+            let user = format!("NetworkACL {}", key.name);
+            for (at, subnet) in acl.object.spec.subnet_refs.iter().enumerate() {
+                // A prefix of a subnet that is wrong says nothing about the ACL.
+                if search.namespace.readable::<Subnet>(&subnet.name).is_none() {
+                    search.subnet(&subnet.name, &user, || format!("spec.subnetRefs[{at}].name"));
                 }
-                let own = format!("{kind:?} {}", key.name);
-                let faults = self.faults_of(kind, &key).invalid.into_iter();
-                let faults = faults.filter(|fault| fault.object == own && !fault.field.is_empty());
-                out.extend(faults.map(|fault| (key.clone(), fault)));
             }
-        }
-        out
+            search.network_acl(&key.name);
+        })
     }
 
-    fn faults_of(&self, kind: Kind, key: &Key) -> Faults {
-        let mut faults = Faults::default();
-        match kind {
-            Kind::LoadBalancer => {
-                faults = self
-                    .load_balancer(key)
-                    .map(|o| self.load_balancer_faults(key, o))
-                    .unwrap_or_default();
-            }
-            Kind::BackendServer => {
-                faults = self
-                    .backend_server(key)
-                    .map(|o| self.backend_faults(key, o))
-                    .unwrap_or_default();
-            }
-            Kind::SecurityGroup => faults = self.security_group_faults(key),
-            Kind::NetworkACL => faults = self.network_acl_faults(key),
-            Kind::Subnet => self.subnet_faults(key, "", "", &mut faults),
-            Kind::AddressGroup => {
-                faults = self
-                    .compiled_addresses(key)
-                    .map(|group| group.faults.clone())
-                    .unwrap_or_default();
-            }
-        }
-        faults
+    fn search<'w>(&'w self, key: &Key, look: impl FnOnce(&mut Search<'w>)) -> Faults {
+        let Some(namespace) = self.namespace(&key.namespace) else {
+            return Faults::default();
+        };
+        let mut search = Search::new(namespace);
+        look(&mut search);
+        search.faults
     }
 
     /// The other network ACLs that claim a subnet of this one, with the subnet.
     #[must_use]
     pub fn rival_acls(&self, key: &Key) -> Vec<(String, String)> {
-        let Some(acl) = self.network_acl(key) else {
+        let Some(namespace) = self.namespace(&key.namespace) else {
+            return Vec::new();
+        };
+        let Some(acl) = namespace.readable::<NetworkACL>(&key.name) else {
             return Vec::new();
         };
         let mut out = Vec::new();
-        for subnet in &acl.spec.subnet_refs {
-            let node = (Kind::Subnet, key.sibling(&subnet.name));
-            let rivals = self
-                .references
-                .users(&node, Kind::NetworkACL)
-                .into_iter()
-                .filter(|other| *other != key);
-            out.extend(rivals.map(|other| (other.name.clone(), subnet.name.clone())));
+        for subnet in &acl.object.spec.subnet_refs {
+            let rivals = namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL);
+            let rivals = rivals.filter(|rival| ***rival != *key.name);
+            out.extend(rivals.map(|rival| (rival.to_string(), subnet.name.clone())));
         }
         out
     }
 
-    /// The subnets that a network ACL names and that are not there, with their position.
+    /// Every invalid value of every object, used by a backend server or not, with the object's key; by kind and name.
+    /// Objects that admission would have refused are left out: whoever handed them in knows.
     #[must_use]
-    pub fn missing_acl_subnets(&self, key: &Key) -> Faults {
-        let mut faults = Faults::default();
-        let Some(acl) = self.network_acl(key) else {
-            return faults;
-        };
-        for (at, subnet) in acl.spec.subnet_refs.iter().enumerate() {
-            let subnet = key.sibling(&subnet.name);
-            if !self.subnets.contains_key(&subnet) {
-                let field = format!("spec.subnetRefs[{at}].name");
-                self.missing(
-                    Kind::Subnet,
-                    &subnet,
-                    &format!("NetworkACL {}", key.name),
-                    &field,
-                    &mut faults,
+    pub fn invalid_values(&self) -> Vec<(Key, Fault)> {
+        let mut out = Vec::new();
+        for kind in Kind::ALL {
+            for (name, namespace) in &self.namespaces {
+                let faults = super::kinds::visit(*kind, OwnFaults(namespace));
+                out.extend(
+                    faults
+                        .into_iter()
+                        .map(|(object, fault)| (Key::new(&**name, &*object), fault)),
                 );
             }
         }
-        faults
+        out
     }
+}
 
-    fn subnet_faults(&self, key: &Key, user: &str, field: &str, faults: &mut Faults) {
-        let Some(subnet) = self.subnets.get(key) else {
-            self.missing(Kind::Subnet, key, user, field, faults);
-            return;
-        };
-        self.note_invalid(Kind::Subnet, key, faults);
-        let object = format!("Subnet {}", key.name);
-        for (at, cidr) in subnet.spec.cidrs.iter().enumerate() {
-            if let Err(message) = parse::prefix(cidr) {
-                faults.invalid.push(Fault {
-                    object: object.clone(),
-                    field: format!("spec.cidrs[{at}]"),
-                    message,
-                });
-            }
-        }
-    }
+/// The faults that the objects of a kind have by themselves.
+struct OwnFaults<'a>(&'a Namespace);
 
-    /// A reference to an object that is not there; or that is, but so broken that nothing of it could be read.
-    fn missing(&self, kind: Kind, key: &Key, user: &str, field: &str, faults: &mut Faults) {
-        if self.invalid.contains_key(&(kind, key.clone())) {
-            self.note_invalid(kind, key, faults);
-        } else {
-            let message = format!("{kind:?} {:?} not found", key.name);
-            faults.missing.push(Fault {
-                object: user.to_owned(),
-                field: field.to_owned(),
-                message,
-            });
-        }
-    }
+impl super::kinds::WorldVisitor for OwnFaults<'_> {
+    type Output = Vec<(Arc<str>, Fault)>;
 
-    fn note_invalid(&self, kind: Kind, key: &Key, faults: &mut Faults) {
-        if let Some(message) = self.invalid.get(&(kind, key.clone())) {
-            let object = format!("{kind:?} {}", key.name);
-            faults.invalid.push(Fault {
-                object,
-                field: String::new(),
-                message: message.clone(),
-            });
-        }
-    }
-
-    /// Address groups that enabled rules name and that are there but broken: invalid, not missing.
-    fn existing_but_invalid<'a>(&self, user: &Key, names: impl Iterator<Item = &'a str>, faults: &mut Faults) {
-        let keys: BTreeSet<Key> = names.map(|name| user.sibling(name)).collect();
-        for key in keys {
-            if self.invalid.contains_key(&(Kind::AddressGroup, key.clone())) {
-                let text = format!("AddressGroup {:?} not found", key.name);
-                faults.missing.retain(|fault| fault.message != text);
-                self.note_invalid(Kind::AddressGroup, &key, faults);
-            }
-        }
-    }
-
-    /// The first network ACL of a namespace of which nothing could be read.
-    fn unreadable_acl(&self, namespace: &str) -> Option<&Key> {
-        self.invalid
-            .range((Kind::NetworkACL, Key::new(namespace, ""))..)
-            .map(|((kind, key), _)| (*kind, key))
-            .take_while(|(kind, key)| *kind == Kind::NetworkACL && key.namespace == namespace)
-            .map(|(_, key)| key)
-            .find(|key| !self.network_acls.contains_key(*key))
+    fn visit<K: WorldKind>(self) -> Self::Output {
+        let entries = K::entries(self.0).iter();
+        let trusted = entries.filter_map(|(name, entry)| {
+            let readable = entry.readable()?;
+            readable.refused.is_none().then_some((name, readable))
+        });
+        let faults = trusted.flat_map(|(name, readable)| {
+            let own = K::own_faults(&readable.compiled);
+            own.into_iter().map(move |fault| (Arc::clone(name), fault.clone()))
+        });
+        faults.collect()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::api::v1alpha1::Object;
+
 /// Namespace and name of an object; the kind is known from where the key stands.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Key {
@@ -25,6 +27,16 @@ impl Key {
         Self::new(
             object.namespace().unwrap_or_else(|| "default".into()),
             object.name_any(),
+        )
+    }
+
+    /// The key of an object of any kind; an object without a namespace is taken to be in `default`.
+    #[must_use]
+    pub fn of_object(object: &Object) -> Self {
+        let meta = object.meta();
+        Self::new(
+            meta.namespace.clone().unwrap_or_else(|| "default".into()),
+            meta.name.clone().unwrap_or_default(),
         )
     }
 

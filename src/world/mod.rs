@@ -1,33 +1,50 @@
 //! Every object now known, and who is affected by a change of one.
 //!
-//! A [`World`] is a plain value: watches (or files) feed it synchronously, and it can be cloned to ask "what if". Objects
-//! go in as users wrote them; what comes out for a diagnosis is a validated engine case, and nothing later reads the
-//! raw objects to decide.
+//! A [`World`] is a plain value that watches (or files) feed synchronously. Namespaces are separate values in persistent maps:
+//! cloning a world costs nothing, a clone is a snapshot to diagnose on or a fork to ask "what if" of, and a change costs the
+//! logarithm of a namespace's size, also while clones are held. Every object is validated and compiled once, when its spec comes
+//! in, whatever door it comes in by; nothing later reads raw objects to decide.
 
+mod affected;
 mod collect;
-mod compile;
+mod counts;
+mod displayed;
+mod entry;
 mod faults;
+mod incoming;
 mod key;
-mod object;
+mod kinds;
+#[cfg(test)]
+mod laws;
+mod namespace;
 pub mod parse;
+mod queries;
 mod references;
 mod refusal;
+mod refusals;
+mod sources;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::api::v1alpha1::{AddressGroup, BackendServer, LoadBalancer, NetworkACL, SecurityGroup, Subnet};
+use crate::{
+    api::v1alpha1::{
+        BackendCounts, BackendServer, HealthState, LoadBalancer, NetworkACL, SecurityGroup, TroubleshootRequest,
+    },
+    engine::{Family, SpanSet, prefix_span},
+};
 
-pub use collect::{Collected, SourceOrigin};
-use compile::{CompiledAddresses, CompiledRules};
+pub use crate::api::v1alpha1::{Kind, Object};
+pub use affected::Affected;
+pub use collect::Collected;
+use entry::{Entry, WorldKind};
+pub use incoming::{Incoming, Unreadable};
 pub use key::Key;
-pub use object::{Kind, Object};
-use references::References;
+pub use namespace::Namespace;
+pub use queries::Head;
 pub use refusal::{Fault, Faults, Refusal, RefusalReason};
+pub use sources::SourceOrigin;
 
 /// What holds for every diagnosis of a process.
 #[derive(Clone, Debug)]
@@ -47,279 +64,260 @@ impl Default for Settings {
     }
 }
 
-/// The objects whose state may differ after a change, by kind.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-#[allow(missing_docs, reason = "the words say it")]
-pub struct Affected {
-    pub backend_servers: BTreeSet<Key>,
-    pub load_balancers: BTreeSet<Key>,
-    pub security_groups: BTreeSet<Key>,
-    pub network_acls: BTreeSet<Key>,
+/// From where Shared load balancers probe, by family.
+#[derive(Debug, Default)]
+struct SharedSources {
+    v4: SpanSet<u128>,
+    v6: SpanSet<u128>,
+}
+
+impl SharedSources {
+    fn new(settings: &Settings) -> Self {
+        let (v4, v6): (Vec<_>, Vec<_>) = settings.shared_sources.iter().partition(|net| net.addr().is_ipv4());
+        Self {
+            v4: v4.into_iter().map(prefix_span).collect(),
+            v6: v6.into_iter().map(prefix_span).collect(),
+        }
+    }
+
+    fn of(&self, family: Family) -> &SpanSet<u128> {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
 }
 
 /// Every object now known.
 #[derive(Clone, Debug, Default)]
 pub struct World {
-    settings: Settings,
-    backend_servers: HashMap<Key, Arc<BackendServer>>,
-    load_balancers: HashMap<Key, Arc<LoadBalancer>>,
-    subnets: HashMap<Key, Arc<Subnet>>,
-    security_groups: HashMap<Key, (Arc<SecurityGroup>, CompiledRules)>,
-    network_acls: HashMap<Key, (Arc<NetworkACL>, CompiledRules)>,
-    address_groups: HashMap<Key, (Arc<AddressGroup>, CompiledAddresses)>,
-    /// Objects that admission would have refused, with what is wrong: they exist, but nothing in them can be trusted.
-    invalid: BTreeMap<references::Node, String>,
-    references: References,
+    shared_sources: Arc<SharedSources>,
+    namespaces: imbl::OrdMap<Arc<str>, Namespace>,
+    sizes: BTreeMap<Kind, usize>,
 }
 
 impl World {
     /// An empty world.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         Self {
-            settings,
+            shared_sources: Arc::new(SharedSources::new(settings)),
             ..Self::default()
         }
     }
 
-    /// Takes in an object, new or changed, and says whose state may differ now. An object older than the one held
-    /// (by resource version), or the same, changes nothing.
-    pub fn apply(&mut self, object: impl Into<Object>) -> Affected {
-        let object = object.into();
-        let node = (object.kind(), object.key());
-        let held = self.get(node.0, &node.1);
-        if held.as_ref().is_some_and(|held| is_stale(held, &object)) {
-            return Affected::default();
+    /// Takes note of an object that a watch tells of, and says whose state may differ now. One that is not newer than the
+    /// one held (by resource version) changes nothing.
+    pub fn observe(&mut self, incoming: Incoming) -> Affected {
+        let (kind, key) = (incoming.kind(), incoming.key());
+        let held = self.head(kind, &key).and_then(|head| head.version);
+        match (held, incoming.version()) {
+            (Some(held), Some(new)) if new <= held => Affected::default(),
+            _ => self.set(incoming),
         }
-        let same_spec = held.as_ref().is_some_and(|held| reads_the_same(held, &object));
-        // Those that an ACL or a backend let go of are affected as much as those that it took on.
-        let mut affected = if same_spec {
-            Affected::default()
-        } else {
-            self.references.affected(&node)
-        };
-        self.invalid.remove(&node);
-        self.references.set(&node, references::targets(&object));
-        self.insert(&node, &object);
-        if same_spec {
-            // Only a status changed: its own object may want it back, and its load balancer counts it.
-            match &object {
-                Object::BackendServer(backend) => {
-                    affected
-                        .load_balancers
-                        .insert(node.1.sibling(&backend.spec.load_balancer_ref.name));
-                    affected.backend_servers.insert(node.1);
-                }
-                Object::LoadBalancer(_) => drop(affected.load_balancers.insert(node.1)),
-                Object::SecurityGroup(_) => drop(affected.security_groups.insert(node.1)),
-                Object::NetworkACL(_) => drop(affected.network_acls.insert(node.1)),
-                Object::Subnet(_) | Object::AddressGroup(_) => {}
-            }
-            return affected;
-        }
-        self.recompile_users(&node);
-        merge(&mut affected, self.references.affected(&node));
-        affected
     }
 
-    /// Forgets an object and says whose state may differ now.
-    pub fn delete(&mut self, kind: Kind, key: &Key) -> Affected {
-        let node = (kind, key.clone());
-        let mut affected = self.references.affected(&node);
-        self.invalid.remove(&node);
-        self.references.set(&node, Vec::new());
-        match kind {
-            Kind::BackendServer => drop(self.backend_servers.remove(key)),
-            Kind::LoadBalancer => drop(self.load_balancers.remove(key)),
-            Kind::Subnet => drop(self.subnets.remove(key)),
-            Kind::SecurityGroup => drop(self.security_groups.remove(key)),
-            Kind::NetworkACL => drop(self.network_acls.remove(key)),
-            Kind::AddressGroup => drop(self.address_groups.remove(key)),
+    /// Takes note of the answer to a read or write of ours: as [`World::observe`], but only of the very object that is held.
+    /// `None` when it is not: its deletion may have overtaken the answer, and nothing would ever delete it again.
+    pub fn observe_answer(&mut self, incoming: Incoming) -> Option<Affected> {
+        let held = self.head(incoming.kind(), &incoming.key())?;
+        (held.uid.as_deref() == incoming.uid()).then(|| self.observe(incoming))
+    }
+
+    /// Puts an object in, whatever is held: from a file, for a what-if, from a list, whose word is final. Says whose
+    /// state may differ now.
+    pub fn set(&mut self, incoming: Incoming) -> Affected {
+        let (kind, key) = (incoming.kind(), incoming.key());
+        kinds::visit(
+            kind,
+            Set {
+                world: self,
+                key: &key,
+                incoming,
+            },
+        )
+    }
+
+    /// Takes an object away and says whose state may differ now.
+    pub fn remove(&mut self, kind: Kind, key: &Key) -> Affected {
+        kinds::visit(kind, Remove { world: self, key })
+    }
+
+    /// The objects of one namespace; `None` when it has none.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// Takes a namespace away whole and gives it back; its objects affect nobody outside it.
+    pub fn take_namespace(&mut self, name: &str) -> Option<Namespace> {
+        let taken = self.namespaces.remove(name)?;
+        for kind in Kind::ALL {
+            let size = self.sizes.entry(*kind).or_default();
+            *size = size.saturating_sub(kinds::visit(*kind, queries::Size(&taken)));
         }
-        self.recompile_users(&node);
-        merge(&mut affected, self.references.affected(&node));
-        affected
+        Some(taken)
     }
 
-    /// Notes that an object exists that admission would have refused: whatever reads it is refused as `InvalidSpec`.
-    pub fn mark_invalid(&mut self, kind: Kind, key: &Key, message: impl Into<String>) {
-        self.invalid.insert((kind, key.clone()), message.into());
+    /// Puts a namespace in whole, in the place of what is held of it.
+    pub fn put_namespace(&mut self, name: &str, namespace: Namespace) {
+        self.take_namespace(name);
+        for kind in Kind::ALL {
+            *self.sizes.entry(*kind).or_default() += kinds::visit(*kind, queries::Size(&namespace));
+        }
+        if !namespace.is_empty() {
+            self.namespaces.insert(name.into(), namespace);
+        }
     }
 
-    /// The keys of all objects of a kind, sorted.
+    /// The keys of all objects of a kind, unreadable ones too, sorted.
     #[must_use]
     pub fn keys(&self, kind: Kind) -> Vec<Key> {
-        let mut out: Vec<Key> = match kind {
-            Kind::BackendServer => self.backend_servers.keys().cloned().collect(),
-            Kind::LoadBalancer => self.load_balancers.keys().cloned().collect(),
-            Kind::Subnet => self.subnets.keys().cloned().collect(),
-            Kind::SecurityGroup => self.security_groups.keys().cloned().collect(),
-            Kind::NetworkACL => self.network_acls.keys().cloned().collect(),
-            Kind::AddressGroup => self.address_groups.keys().cloned().collect(),
-        };
-        out.sort_unstable();
-        out
+        kinds::visit(kind, queries::Keys(self))
     }
 
-    /// How many objects of a kind there are.
+    /// How many objects of a kind there are, unreadable ones too.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
-        match kind {
-            Kind::BackendServer => self.backend_servers.len(),
-            Kind::LoadBalancer => self.load_balancers.len(),
-            Kind::Subnet => self.subnets.len(),
-            Kind::SecurityGroup => self.security_groups.len(),
-            Kind::NetworkACL => self.network_acls.len(),
-            Kind::AddressGroup => self.address_groups.len(),
-        }
+        self.sizes.get(&kind).copied().unwrap_or_default()
     }
 
-    /// The object of that kind and name.
+    /// How many objects of a kind are there but cannot be read; walks all of the kind.
+    #[must_use]
+    pub fn count_unreadable(&self, kind: Kind) -> usize {
+        kinds::visit(kind, queries::CountUnreadable(self))
+    }
+
+    /// What is known of an object beside its content; `None` when there is no such object.
+    #[must_use]
+    pub fn head(&self, kind: Kind, key: &Key) -> Option<Head> {
+        kinds::visit(kind, queries::OfHead { world: self, key })
+    }
+
+    /// The object of that kind and name, if it can be read.
     #[must_use]
     pub fn get(&self, kind: Kind, key: &Key) -> Option<Object> {
-        match kind {
-            Kind::BackendServer => self.backend_server(key).cloned().map(Object::BackendServer),
-            Kind::LoadBalancer => self.load_balancer(key).cloned().map(Object::LoadBalancer),
-            Kind::Subnet => self.subnets.get(key).cloned().map(Object::Subnet),
-            Kind::SecurityGroup => self.security_group(key).cloned().map(Object::SecurityGroup),
-            Kind::NetworkACL => self.network_acl(key).cloned().map(Object::NetworkACL),
-            Kind::AddressGroup => self
-                .address_groups
-                .get(key)
-                .map(|(o, _)| Object::AddressGroup(Arc::clone(o))),
-        }
+        kinds::visit(kind, queries::Get { world: self, key })
     }
 
-    /// The backend server of that name.
+    /// The object of that type and name, if it can be read.
+    pub(crate) fn object<K: WorldKind>(&self, key: &Key) -> Option<&Arc<K>> {
+        let namespace = self.namespaces.get(key.namespace.as_str())?;
+        Some(&namespace.readable::<K>(&key.name)?.object)
+    }
+
+    /// The backend server of that name, if it can be read.
     #[must_use]
     pub fn backend_server(&self, key: &Key) -> Option<&Arc<BackendServer>> {
-        self.backend_servers.get(key)
+        self.object(key)
     }
 
-    /// The load balancer of that name.
+    /// The load balancer of that name, if it can be read.
     #[must_use]
     pub fn load_balancer(&self, key: &Key) -> Option<&Arc<LoadBalancer>> {
-        self.load_balancers.get(key)
+        self.object(key)
     }
 
-    /// The security group of that name.
+    /// The security group of that name, if it can be read.
     #[must_use]
     pub fn security_group(&self, key: &Key) -> Option<&Arc<SecurityGroup>> {
-        self.security_groups.get(key).map(|(group, _)| group)
+        self.object(key)
     }
 
-    /// The network ACL of that name.
+    /// The network ACL of that name, if it can be read.
     #[must_use]
     pub fn network_acl(&self, key: &Key) -> Option<&Arc<NetworkACL>> {
-        self.network_acls.get(key).map(|(acl, _)| acl)
+        self.object(key)
+    }
+
+    /// The request of that name, if it can be read; a finished one without its findings.
+    #[must_use]
+    pub fn request(&self, key: &Key) -> Option<&Arc<TroubleshootRequest>> {
+        self.object(key)
     }
 
     /// The backend servers of a load balancer, sorted.
     #[must_use]
     pub fn backend_servers_of(&self, load_balancer: &Key) -> Vec<Key> {
-        let node = (Kind::LoadBalancer, load_balancer.clone());
-        self.references
-            .users(&node, Kind::BackendServer)
+        let namespace = self.namespaces.get(load_balancer.namespace.as_str());
+        let names = namespace
             .into_iter()
-            .cloned()
-            .collect()
+            .flat_map(|namespace| namespace.backend_servers_of(&load_balancer.name));
+        names.map(|name| load_balancer.sibling(name)).collect()
     }
 
-    fn insert(&mut self, (_, key): &references::Node, object: &Object) {
-        let key = key.clone();
-        match object {
-            Object::BackendServer(o) => drop(self.backend_servers.insert(key, Arc::clone(o))),
-            Object::LoadBalancer(o) => drop(self.load_balancers.insert(key, Arc::clone(o))),
-            Object::Subnet(o) => drop(self.subnets.insert(key, Arc::clone(o))),
-            Object::SecurityGroup(o) => {
-                let compiled = self.compile_security_group(&key, o);
-                self.security_groups.insert(key, (Arc::clone(o), compiled));
-            }
-            Object::NetworkACL(o) => {
-                let compiled = self.compile_network_acl(&key, o);
-                self.network_acls.insert(key, (Arc::clone(o), compiled));
-            }
-            Object::AddressGroup(o) => {
-                let compiled = compile::address_group(&key.name, o);
-                self.address_groups.insert(key, (Arc::clone(o), compiled));
-            }
+    /// How many backend servers a load balancer has, by displayed health and verdict; costs the same for any number.
+    #[must_use]
+    pub fn backend_counts(&self, load_balancer: &Key) -> BackendCounts {
+        let namespace = self.namespaces.get(load_balancer.namespace.as_str());
+        namespace
+            .map(|namespace| namespace.counts(&load_balancer.name))
+            .unwrap_or_default()
+    }
+
+    /// The health that is shown of a backend server (domain §9); `None` when there is no such backend server.
+    #[must_use]
+    pub fn displayed_health(&self, key: &Key) -> Option<HealthState> {
+        let namespace = self.namespaces.get(key.namespace.as_str())?;
+        let backend = namespace.readable::<BackendServer>(&key.name)?;
+        Some(displayed::health(namespace, &backend.object).0)
+    }
+
+    fn entry<K: WorldKind>(&self, key: &Key) -> Option<&Entry<K>> {
+        self.namespaces.get(key.namespace.as_str())?.entry(&key.name)
+    }
+
+    /// Puts an entry in, or takes it away.
+    fn replace<K: WorldKind>(&mut self, key: &Key, entry: Option<Entry<K>>) -> Affected {
+        let (was, is) = (self.entry::<K>(key).is_some(), entry.is_some());
+        if !was && !is {
+            return Affected::default();
         }
-    }
-
-    fn compile_security_group(&self, key: &Key, group: &SecurityGroup) -> CompiledRules {
-        compile::security_group(&key.name, group, &|name| self.compiled_addresses(&key.sibling(name)))
-    }
-
-    fn compile_network_acl(&self, key: &Key, acl: &NetworkACL) -> CompiledRules {
-        compile::network_acl(&key.name, acl, &|name| self.compiled_addresses(&key.sibling(name)))
-    }
-
-    fn compiled_addresses(&self, key: &Key) -> Option<&CompiledAddresses> {
-        self.address_groups.get(key).map(|(_, compiled)| compiled)
-    }
-
-    /// Rule sets hold the addresses of the groups that they name, so that these change with them.
-    fn recompile_users(&mut self, node: &references::Node) {
-        if node.0 != Kind::AddressGroup {
-            return;
+        let size = self.sizes.entry(K::KIND).or_default();
+        *size = (*size + usize::from(is)).saturating_sub(usize::from(was));
+        let mut namespace = self.namespaces.get(key.namespace.as_str()).cloned().unwrap_or_default();
+        let affected = namespace.replace(&key.name.as_str().into(), entry);
+        if namespace.is_empty() {
+            self.namespaces.remove(key.namespace.as_str());
+        } else {
+            self.namespaces.insert(key.namespace.as_str().into(), namespace);
         }
-        let users = |kind| {
-            self.references
-                .users(node, kind)
-                .into_iter()
-                .cloned()
-                .collect::<Vec<Key>>()
+        affected.in_namespace(&key.namespace)
+    }
+}
+
+struct Set<'a> {
+    world: &'a mut World,
+    key: &'a Key,
+    incoming: Incoming,
+}
+
+impl kinds::WorldVisitor for Set<'_> {
+    type Output = Affected;
+
+    fn visit<K: WorldKind>(self) -> Affected {
+        let entry = match self.incoming {
+            Incoming::Unreadable(unreadable) => Entry::Unreadable(Arc::new(unreadable)),
+            Incoming::Readable { object, refused } => {
+                let Some(object) = K::of(&object) else {
+                    return Affected::default();
+                };
+                Entry::new(object, refused, self.world.entry::<K>(self.key))
+            }
         };
-        let (groups, acls) = (users(Kind::SecurityGroup), users(Kind::NetworkACL));
-        for key in groups {
-            if let Some(group) = self.security_group(&key).cloned() {
-                let compiled = self.compile_security_group(&key, &group);
-                self.security_groups.insert(key, (group, compiled));
-            }
-        }
-        for key in acls {
-            if let Some(acl) = self.network_acl(&key).cloned() {
-                let compiled = self.compile_network_acl(&key, &acl);
-                self.network_acls.insert(key, (acl, compiled));
-            }
-        }
+        self.world.replace::<K>(self.key, Some(entry))
     }
 }
 
-fn merge(into: &mut Affected, more: Affected) {
-    into.backend_servers.extend(more.backend_servers);
-    into.load_balancers.extend(more.load_balancers);
-    into.security_groups.extend(more.security_groups);
-    into.network_acls.extend(more.network_acls);
+struct Remove<'a> {
+    world: &'a mut World,
+    key: &'a Key,
 }
 
-/// Whether `new` is not newer than `held`. Resource versions of one kind are ordered as numbers (KEP-5504); an object
-/// re-created under the same name has another uid and later version. Files have no versions and replace each other.
-fn is_stale(held: &Object, new: &Object) -> bool {
-    match (held.version(), new.version()) {
-        (Some(held), Some(new)) => new <= held,
-        _ => false,
-    }
-}
+impl kinds::WorldVisitor for Remove<'_> {
+    type Output = Affected;
 
-/// Whether everything that a diagnosis reads is equal in both.
-pub(crate) fn reads_the_same(held: &Object, new: &Object) -> bool {
-    match (held, new) {
-        (Object::BackendServer(a), Object::BackendServer(b)) => {
-            let health = |backend: &BackendServer| backend.status.as_ref().and_then(|status| status.health.clone());
-            a.metadata.generation == b.metadata.generation && a.spec == b.spec && health(a) == health(b)
-        }
-        (Object::LoadBalancer(a), Object::LoadBalancer(b)) => {
-            a.metadata.generation == b.metadata.generation && a.spec == b.spec
-        }
-        (Object::SecurityGroup(a), Object::SecurityGroup(b)) => {
-            a.metadata.generation == b.metadata.generation && a.spec == b.spec
-        }
-        (Object::NetworkACL(a), Object::NetworkACL(b)) => {
-            a.metadata.generation == b.metadata.generation && a.spec == b.spec
-        }
-        (Object::Subnet(a), Object::Subnet(b)) => a.spec == b.spec,
-        (Object::AddressGroup(a), Object::AddressGroup(b)) => a.spec == b.spec,
-        _ => false,
+    fn visit<K: WorldKind>(self) -> Affected {
+        self.world.replace::<K>(self.key, None)
     }
 }

@@ -84,39 +84,31 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What is wrong with what a diagnosis reads.
+/// What is wrong with what a diagnosis reads, in the order in which it is read; each fault once, since two rules may refer
+/// to one faulty address group.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Faults {
     /// References to objects that are not there.
     pub missing: Vec<Fault>,
-    /// Values that no rule can be made of.
+    /// Values that no rule can be made of, and objects that cannot be read.
     pub invalid: Vec<Fault>,
 }
 
 impl Faults {
-    /// Adds those of another object that are not here yet: two rules may refer to one faulty address group.
-    pub fn merge(&mut self, other: &Self) {
-        for (own, more) in [(&mut self.missing, &other.missing), (&mut self.invalid, &other.invalid)] {
-            for fault in more {
-                if !own.contains(fault) {
-                    own.push(fault.clone());
-                }
-            }
-        }
-    }
-
     /// The refusal that follows: missing objects first, then invalid values.
     #[must_use]
     pub fn refusal(&self) -> Option<Refusal> {
-        let pick = |faults: &[Fault], reason| {
-            let (first, rest) = faults.split_first()?;
-            let more = match rest.len() {
-                0 => String::new(),
-                more => format!(" (and {more} more)"),
-            };
-            Some(Refusal::new(reason, format!("{first}{more}")))
-        };
-        pick(&self.missing, RefusalReason::ReferenceNotFound)
-            .or_else(|| pick(&self.invalid, RefusalReason::InvalidSpec))
+        first(&self.missing, RefusalReason::ReferenceNotFound)
+            .or_else(|| first(&self.invalid, RefusalReason::InvalidSpec))
     }
+}
+
+/// A refusal that tells the first of some faults and how many more there are.
+pub(super) fn first(faults: &[Fault], reason: RefusalReason) -> Option<Refusal> {
+    let (first, rest) = faults.split_first()?;
+    let more = match rest.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(Refusal::new(reason, format!("{first}{more}")))
 }

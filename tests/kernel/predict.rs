@@ -125,7 +125,7 @@ impl<'a> Product<'a> {
                 serde_json::from_value::<elb_doctor::api::v1alpha1::LoadBalancer>(manifest.clone()).unwrap(),
             ),
         };
-        self.world.apply(object);
+        self.world.set(object.into());
     }
 
     /// The address that is probed.

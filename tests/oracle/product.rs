@@ -58,7 +58,7 @@ impl Tally {
 /// Puts manifests into the product's own world.
 pub fn world(manifests: &[Value]) -> World {
     let shared_sources = SHARED.iter().map(|s| s.parse().expect("a prefix")).collect();
-    let mut world = World::new(Settings { shared_sources });
+    let mut world = World::new(&Settings { shared_sources });
     for manifest in manifests {
         let parsed = |what: &str| format!("{what} {} is a valid manifest", name_of(manifest));
         macro_rules! object {
@@ -78,7 +78,7 @@ pub fn world(manifests: &[Value]) -> World {
             "AddressGroup" => object!(AddressGroup),
             other => panic!("no kind {other:?}"),
         };
-        world.apply(object);
+        world.set(object.into());
     }
     world
 }

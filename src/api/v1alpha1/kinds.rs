@@ -31,6 +31,9 @@ pub trait ApiObject:
 
     /// The object, if it is of this kind.
     fn of(object: &Object) -> Option<&Arc<Self>>;
+
+    /// As an object of any kind.
+    fn into_object(object: Arc<Self>) -> Object;
 }
 
 /// Something that is done for one kind, chosen at run time: see [`Kind::visit`].
@@ -116,6 +119,10 @@ macro_rules! kinds {
                         Object::$kind(object) => Some(object),
                         _ => None,
                     }
+                }
+
+                fn into_object(object: Arc<Self>) -> Object {
+                    Object::$kind(object)
                 }
             }
         )*

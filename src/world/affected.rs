@@ -1,0 +1,194 @@
+//! Whose state may differ after a change.
+//!
+//! Who reads whom:
+//!
+//! - a backend server: its load balancer and that one's subnets, its own subnet, its security groups and their address groups, the
+//!   network ACLs that claim its subnet and their address groups, and every network ACL that cannot be read;
+//! - a load balancer: its subnets, and the health that its backend servers show;
+//! - a security group: its address groups; a network ACL: these too, its subnets, and other ACLs that claim them;
+//! - a request: the backend server that it names, or all of its load balancer.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::api::v1alpha1::{Kind, NetworkACL, TroubleshootRequest};
+
+use super::{Key, Namespace, references::Node};
+
+/// The objects whose state may differ after a change, by kind.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[allow(missing_docs, reason = "the words say it")]
+pub struct Affected {
+    pub backend_servers: BTreeSet<Key>,
+    pub load_balancers: BTreeSet<Key>,
+    pub security_groups: BTreeSet<Key>,
+    pub network_acls: BTreeSet<Key>,
+    pub requests: BTreeSet<Key>,
+}
+
+impl Affected {
+    /// True when nobody is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds those of another change.
+    pub fn merge(&mut self, more: Self) {
+        self.backend_servers.extend(more.backend_servers);
+        self.load_balancers.extend(more.load_balancers);
+        self.security_groups.extend(more.security_groups);
+        self.network_acls.extend(more.network_acls);
+        self.requests.extend(more.requests);
+    }
+
+    /// Those of a kind; `None` for kinds that have no state of their own.
+    pub fn of_mut(&mut self, kind: Kind) -> Option<&mut BTreeSet<Key>> {
+        match kind {
+            Kind::BackendServer => Some(&mut self.backend_servers),
+            Kind::LoadBalancer => Some(&mut self.load_balancers),
+            Kind::SecurityGroup => Some(&mut self.security_groups),
+            Kind::NetworkACL => Some(&mut self.network_acls),
+            Kind::TroubleshootRequest => Some(&mut self.requests),
+            Kind::Subnet | Kind::AddressGroup => None,
+        }
+    }
+}
+
+/// The same inside one namespace, by name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    backend_servers: BTreeSet<Arc<str>>,
+    load_balancers: BTreeSet<Arc<str>>,
+    security_groups: BTreeSet<Arc<str>>,
+    network_acls: BTreeSet<Arc<str>>,
+    requests: BTreeSet<Arc<str>>,
+}
+
+impl Names {
+    /// The object alone: only its status was written, and it may want it back.
+    pub(super) fn itself(&mut self, (kind, name): &Node) {
+        let own = match kind {
+            Kind::BackendServer => &mut self.backend_servers,
+            Kind::LoadBalancer => &mut self.load_balancers,
+            Kind::SecurityGroup => &mut self.security_groups,
+            Kind::NetworkACL => &mut self.network_acls,
+            Kind::TroubleshootRequest => &mut self.requests,
+            Kind::Subnet | Kind::AddressGroup => return,
+        };
+        own.insert(Arc::clone(name));
+    }
+
+    /// All that read the object as the namespace is now; the object itself among them.
+    pub(super) fn through(&mut self, namespace: &Namespace, node: &Node) {
+        self.itself(node);
+        let (kind, name) = node;
+        match kind {
+            Kind::BackendServer => self.backend_server(namespace, name),
+            Kind::LoadBalancer => self.load_balancer(namespace, name),
+            Kind::Subnet => self.subnet(namespace, name),
+            Kind::SecurityGroup => self.security_group(namespace, name),
+            Kind::NetworkACL => self.network_acl(namespace, name),
+            Kind::AddressGroup => self.address_group(namespace, name),
+            Kind::TroubleshootRequest => {}
+        }
+    }
+
+    /// Load balancers whose counts have changed.
+    pub(super) fn counted(&mut self, namespace: &Namespace, load_balancers: &[Arc<str>]) {
+        for name in load_balancers {
+            self.load_balancers.insert(Arc::clone(name));
+            self.requests_about(namespace, name);
+        }
+    }
+
+    fn backend_server(&mut self, namespace: &Namespace, name: &Arc<str>) {
+        self.backend_servers.insert(Arc::clone(name));
+        let requests = namespace.users(Kind::BackendServer, name, Kind::TroubleshootRequest);
+        self.requests.extend(requests.cloned());
+        let Some(backend) = namespace.readable::<crate::api::v1alpha1::BackendServer>(name) else {
+            return;
+        };
+        self.requests_about(namespace, &backend.object.spec.load_balancer_ref.name);
+    }
+
+    fn load_balancer(&mut self, namespace: &Namespace, name: &str) {
+        for backend in namespace.backend_servers_of(name) {
+            self.backend_servers.insert(Arc::clone(backend));
+        }
+        let requests = namespace.users(Kind::LoadBalancer, name, Kind::TroubleshootRequest);
+        self.requests.extend(requests.cloned());
+    }
+
+    fn subnet(&mut self, namespace: &Namespace, name: &str) {
+        for backend in namespace.users(Kind::Subnet, name, Kind::BackendServer) {
+            self.backend_server(namespace, backend);
+        }
+        for balancer in namespace.users(Kind::Subnet, name, Kind::LoadBalancer) {
+            self.load_balancers.insert(Arc::clone(balancer));
+            self.load_balancer(namespace, balancer);
+        }
+        // Their own state says whether their subnets are there; whom they block stays.
+        let acls = namespace.users(Kind::Subnet, name, Kind::NetworkACL);
+        self.network_acls.extend(acls.cloned());
+    }
+
+    fn security_group(&mut self, namespace: &Namespace, name: &str) {
+        for backend in namespace.users(Kind::SecurityGroup, name, Kind::BackendServer) {
+            self.backend_server(namespace, backend);
+        }
+    }
+
+    fn network_acl(&mut self, namespace: &Namespace, name: &str) {
+        match namespace.entry::<NetworkACL>(name) {
+            None => {}
+            // It may be any subnet's.
+            Some(super::entry::Entry::Unreadable(_)) => {
+                for backend in namespace.all_backend_servers() {
+                    self.backend_server(namespace, &backend);
+                }
+            }
+            Some(super::entry::Entry::Readable(acl)) => {
+                for subnet in &acl.object.spec.subnet_refs {
+                    for backend in namespace.users(Kind::Subnet, &subnet.name, Kind::BackendServer) {
+                        self.backend_server(namespace, backend);
+                    }
+                    let rivals = namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL);
+                    self.network_acls.extend(rivals.cloned());
+                }
+            }
+        }
+    }
+
+    fn address_group(&mut self, namespace: &Namespace, name: &str) {
+        for group in namespace.users(Kind::AddressGroup, name, Kind::SecurityGroup) {
+            self.security_groups.insert(Arc::clone(group));
+            self.security_group(namespace, group);
+        }
+        for acl in namespace.users(Kind::AddressGroup, name, Kind::NetworkACL) {
+            self.network_acls.insert(Arc::clone(acl));
+            self.network_acl(namespace, acl);
+        }
+    }
+
+    /// Requests about all backend servers of a load balancer.
+    fn requests_about(&mut self, namespace: &Namespace, load_balancer: &str) {
+        for name in namespace.users(Kind::LoadBalancer, load_balancer, Kind::TroubleshootRequest) {
+            let request = namespace.readable::<TroubleshootRequest>(name);
+            if request.is_some_and(|request| request.object.spec.backend_server_ref.is_none()) {
+                self.requests.insert(Arc::clone(name));
+            }
+        }
+    }
+
+    /// With the namespace's name.
+    pub(super) fn in_namespace(self, namespace: &str) -> Affected {
+        let keys = |names: BTreeSet<Arc<str>>| names.iter().map(|name| Key::new(namespace, &**name)).collect();
+        Affected {
+            backend_servers: keys(self.backend_servers),
+            load_balancers: keys(self.load_balancers),
+            security_groups: keys(self.security_groups),
+            network_acls: keys(self.network_acls),
+            requests: keys(self.requests),
+        }
+    }
+}

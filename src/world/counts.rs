@@ -1,0 +1,112 @@
+//! How many backend servers each load balancer has, by displayed health: kept current with each change, so that telling it
+//! costs the same for one backend server as for a hundred thousand.
+
+use std::sync::Arc;
+
+use crate::api::v1alpha1::{BackendCounts, BackendServer, HealthState, Kind, conditions::types};
+
+use super::{Namespace, displayed, references::Node};
+
+/// Counts by the name of the load balancer, which need not be there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts(imbl::OrdMap<Arc<str>, BackendCounts>);
+
+impl Counts {
+    pub(super) fn of(&self, load_balancer: &str) -> BackendCounts {
+        self.0.get(load_balancer).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, counted: &Counted, sign: Sign) {
+        let mut counts = self.of(&counted.load_balancer);
+        let step = |number: &mut u32, by: bool| {
+            if by {
+                *number = match sign {
+                    Sign::Plus => number.saturating_add(1),
+                    Sign::Minus => number.saturating_sub(1),
+                };
+            }
+        };
+        step(&mut counts.total, true);
+        step(&mut counts.healthy, counted.displayed == HealthState::Healthy);
+        step(&mut counts.unhealthy, counted.displayed == HealthState::Unhealthy);
+        step(&mut counts.unknown, counted.displayed == HealthState::Unknown);
+        step(&mut counts.faulty, counted.faulty);
+        if counts.total == 0 {
+            self.0.remove(&counted.load_balancer);
+        } else {
+            self.0.insert(Arc::clone(&counted.load_balancer), counts);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Sign {
+    Plus,
+    Minus,
+}
+
+/// What one backend server counts as.
+#[derive(Debug, Eq, PartialEq)]
+struct Counted {
+    load_balancer: Arc<str>,
+    displayed: HealthState,
+    faulty: bool,
+}
+
+fn counted(namespace: &Namespace, name: &str) -> Option<Counted> {
+    let held = namespace.readable::<BackendServer>(name)?;
+    let status = held.object.status.as_ref();
+    let mut conditions = status.iter().flat_map(|status| &status.conditions);
+    Some(Counted {
+        load_balancer: held.object.spec.load_balancer_ref.name.as_str().into(),
+        displayed: displayed::health(namespace, &held.object).0,
+        // From the verdict that stands in its status.
+        faulty: conditions.any(|condition| condition.type_ == types::FAULT_FOUND && condition.status == "True"),
+    })
+}
+
+/// The backend servers whose count a change can touch, as they were before it.
+#[derive(Debug)]
+pub(super) struct Changes(Vec<(Arc<str>, Option<Counted>)>);
+
+impl Changes {
+    /// Before the change of that object; `status_only` when nothing that anybody reads changes but its own status.
+    pub(super) fn begin(namespace: &Namespace, (kind, name): &Node, status_only: bool) -> Self {
+        let backends: Vec<Arc<str>> = match kind {
+            Kind::BackendServer => vec![Arc::clone(name)],
+            // What is displayed depends on its listeners and health checks.
+            Kind::LoadBalancer if !status_only => namespace.backend_servers_of(name).cloned().collect(),
+            Kind::LoadBalancer
+            | Kind::SecurityGroup
+            | Kind::NetworkACL
+            | Kind::Subnet
+            | Kind::AddressGroup
+            | Kind::TroubleshootRequest => Vec::new(),
+        };
+        let before = backends.into_iter().map(|name| {
+            let counted = counted(namespace, &name);
+            (name, counted)
+        });
+        Self(before.collect())
+    }
+
+    /// After it: the load balancers whose counts differ now.
+    pub(super) fn end(self, namespace: &mut Namespace) -> Vec<Arc<str>> {
+        let mut differ = Vec::new();
+        for (name, before) in self.0 {
+            let after = counted(namespace, &name);
+            if before == after {
+                continue;
+            }
+            for (counted, sign) in [(before, Sign::Minus), (after, Sign::Plus)] {
+                if let Some(counted) = counted {
+                    namespace.counts_mut().add(&counted, sign);
+                    if !differ.contains(&counted.load_balancer) {
+                        differ.push(counted.load_balancer);
+                    }
+                }
+            }
+        }
+        differ
+    }
+}

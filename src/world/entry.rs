@@ -1,0 +1,138 @@
+//! What is known of one object: itself and what was made of it when it came in, or why it cannot be read.
+
+use std::{fmt, sync::Arc};
+
+use crate::api::v1alpha1::ApiObject;
+
+use super::{Fault, Namespace, Unreadable, references::Node};
+
+/// A kind of which a world is made.
+pub(crate) trait WorldKind: ApiObject {
+    /// What diagnoses read of it, validated: made once for each change of its spec.
+    type Compiled: fmt::Debug + Send + Sync + 'static;
+
+    /// Where a namespace keeps its objects of this kind.
+    fn entries(namespace: &Namespace) -> &Entries<Self>;
+
+    /// The same, to change.
+    fn entries_mut(namespace: &mut Namespace) -> &mut Entries<Self>;
+
+    /// Validates it.
+    fn compile(&self) -> Self::Compiled;
+
+    /// What is wrong with it by itself.
+    fn own_faults(compiled: &Self::Compiled) -> Vec<&Fault>;
+
+    /// What it refers to, each once or more often.
+    fn references(&self) -> Vec<Node>;
+
+    /// Whether what is compiled of both is the same.
+    fn same_spec(&self, other: &Self) -> bool;
+
+    /// Whether all that a diagnosis reads, or that its own status tells of, is the same in both: then only a status was written.
+    fn reads_same(&self, other: &Self) -> bool {
+        self.same_spec(other) && self.meta().generation == other.meta().generation
+    }
+
+    /// What is kept of it.
+    #[must_use]
+    fn lean(object: Arc<Self>) -> Arc<Self> {
+        object
+    }
+}
+
+/// The objects of one kind in one namespace, by name.
+pub(crate) type Entries<K> = imbl::OrdMap<Arc<str>, Entry<K>>;
+
+/// One object.
+#[derive(Debug)]
+pub(crate) enum Entry<K: WorldKind> {
+    /// It could be read.
+    Readable(Readable<K>),
+    /// It could not; only its name is known.
+    Unreadable(Arc<Unreadable>),
+}
+
+/// An object that could be read.
+#[derive(Debug)]
+pub(crate) struct Readable<K: WorldKind> {
+    /// The object.
+    pub(crate) object: Arc<K>,
+    /// What was made of it.
+    pub(crate) compiled: Arc<K::Compiled>,
+    /// What admission would have refused in it.
+    pub(crate) refused: Option<Arc<str>>,
+}
+
+// Derived, these would ask for `K: Clone` and clone no deeper for it.
+impl<K: WorldKind> Clone for Entry<K> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Readable(readable) => Self::Readable(readable.clone()),
+            Self::Unreadable(unreadable) => Self::Unreadable(Arc::clone(unreadable)),
+        }
+    }
+}
+
+impl<K: WorldKind> Clone for Readable<K> {
+    fn clone(&self) -> Self {
+        Self {
+            object: Arc::clone(&self.object),
+            compiled: Arc::clone(&self.compiled),
+            refused: self.refused.clone(),
+        }
+    }
+}
+
+impl<K: WorldKind> Entry<K> {
+    /// What comes in, compiled unless its spec is that of the entry which it replaces.
+    pub(crate) fn new(object: &Arc<K>, refused: Option<Arc<str>>, replaced: Option<&Self>) -> Self {
+        let compiled = match replaced.and_then(Self::readable) {
+            Some(held) if held.object.same_spec(object) => Arc::clone(&held.compiled),
+            _ => Arc::new(object.compile()),
+        };
+        Self::Readable(Readable {
+            object: K::lean(Arc::clone(object)),
+            compiled,
+            refused,
+        })
+    }
+
+    /// The object and what was made of it, if it could be read.
+    pub(crate) fn readable(&self) -> Option<&Readable<K>> {
+        match self {
+            Self::Readable(readable) => Some(readable),
+            Self::Unreadable(_) => None,
+        }
+    }
+
+    /// Its uid.
+    pub(crate) fn uid(&self) -> Option<&str> {
+        match self {
+            Self::Readable(readable) => readable.object.meta().uid.as_deref(),
+            Self::Unreadable(unreadable) => unreadable.uid.as_deref(),
+        }
+    }
+
+    /// Its resource version as a number.
+    pub(crate) fn version(&self) -> Option<u64> {
+        match self {
+            Self::Readable(readable) => readable.object.meta().resource_version.as_deref()?.parse().ok(),
+            Self::Unreadable(unreadable) => unreadable.version,
+        }
+    }
+
+    /// What it refers to.
+    pub(crate) fn references(&self) -> Vec<Node> {
+        self.readable().map(|held| held.object.references()).unwrap_or_default()
+    }
+
+    /// Whether everything that anybody reads is the same in both.
+    pub(crate) fn reads_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Readable(a), Self::Readable(b)) => a.refused == b.refused && a.object.reads_same(&b.object),
+            (Self::Unreadable(a), Self::Unreadable(b)) => a.why == b.why,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Each kind as a world keeps it: what is made of it when it comes in, and what it refers to. One file each.
+
+mod address_group;
+mod backend_server;
+mod load_balancer;
+mod network_acl;
+mod rules;
+mod security_group;
+mod subnet;
+mod troubleshoot_request;
+
+use super::{entry::WorldKind, refusal::Fault};
+use crate::api::v1alpha1::{
+    AddressGroup, BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet, TroubleshootRequest,
+};
+
+pub(crate) use load_balancer::Group;
+pub(crate) use rules::{CompiledRules, Issue};
+
+/// Something that a world does for one kind, chosen at run time.
+pub(crate) trait WorldVisitor {
+    /// What comes of it.
+    type Output;
+
+    /// Does it for this kind.
+    fn visit<K: WorldKind>(self) -> Self::Output;
+}
+
+/// Does for a kind what the visitor does for any.
+pub(crate) fn visit<V: WorldVisitor>(kind: Kind, visitor: V) -> V::Output {
+    match kind {
+        Kind::LoadBalancer => visitor.visit::<LoadBalancer>(),
+        Kind::BackendServer => visitor.visit::<BackendServer>(),
+        Kind::SecurityGroup => visitor.visit::<SecurityGroup>(),
+        Kind::NetworkACL => visitor.visit::<NetworkACL>(),
+        Kind::Subnet => visitor.visit::<Subnet>(),
+        Kind::AddressGroup => visitor.visit::<AddressGroup>(),
+        Kind::TroubleshootRequest => visitor.visit::<TroubleshootRequest>(),
+    }
+}
+
+/// Implements where a namespace keeps a kind.
+macro_rules! kept_in {
+    ($field:ident) => {
+        fn entries(namespace: &$crate::world::Namespace) -> &$crate::world::entry::Entries<Self> {
+            &namespace.$field
+        }
+
+        fn entries_mut(namespace: &mut $crate::world::Namespace) -> &mut $crate::world::entry::Entries<Self> {
+            &mut namespace.$field
+        }
+    };
+}
+use kept_in;
+
+/// A value that nothing can be made of.
+fn invalid(object: &str, field: impl Into<String>, message: impl Into<String>) -> Fault {
+    Fault {
+        object: object.to_owned(),
+        field: field.into(),
+        message: message.into(),
+    }
+}
+
+/// Names that occur twice in an array.
+fn duplicates<'a>(object: &str, field: &str, names: impl Iterator<Item = &'a str>) -> Vec<Fault> {
+    let mut seen = std::collections::HashSet::new();
+    let twice = names.enumerate().filter(|(_, name)| !seen.insert(*name));
+    twice
+        .map(|(at, name)| {
+            let message = format!("{name:?} occurs twice; names must be unique");
+            invalid(object, format!("{field}[{at}].name"), message)
+        })
+        .collect()
+}
