@@ -321,3 +321,66 @@ impl kinds::WorldVisitor for Remove<'_> {
         self.world.replace::<K>(self.key, None)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn hedge(version: u64, generation: i64, rules: Value, status: Value) -> Incoming {
+        let group: SecurityGroup = serde_json::from_value(json!({
+            "metadata": {"namespace": "orchard", "name": "hedge", "uid": "u", "resourceVersion": version.to_string(), "generation": generation},
+            "spec": {"rules": rules}, "status": status,
+        }))
+        .unwrap();
+        group.into()
+    }
+
+    fn compiled(world: &World) -> Arc<kinds::CompiledRules> {
+        let namespace = world.namespace("orchard").unwrap();
+        Arc::clone(&namespace.readable::<SecurityGroup>("hedge").unwrap().compiled)
+    }
+
+    #[test]
+    fn only_a_change_of_the_spec_compiles() {
+        let mut world = World::default();
+        let rules = json!([{"name": "r", "direction": "Ingress"}]);
+        world.observe(hedge(1, 1, rules.clone(), Value::Null));
+        let first = compiled(&world);
+        let status = json!({"observedGeneration": 1, "conditions": []});
+        let affected = world.observe(hedge(2, 1, rules, status));
+        assert!(Arc::ptr_eq(&first, &compiled(&world)));
+        assert_eq!(affected.security_groups.len(), 1, "it may want its status back");
+        world.observe(hedge(3, 2, json!([]), Value::Null));
+        assert!(!Arc::ptr_eq(&first, &compiled(&world)));
+    }
+
+    #[test]
+    fn older_news_changes_nothing_but_a_list_has_the_last_word() {
+        let mut world = World::default();
+        let key = Key::new("orchard", "hedge");
+        let version = |world: &World| world.head(Kind::SecurityGroup, &key).unwrap().version;
+        world.observe(hedge(9, 1, json!([]), Value::Null));
+        assert!(world.observe(hedge(8, 1, json!([]), Value::Null)).is_empty());
+        assert!(world.observe(hedge(9, 1, json!([]), Value::Null)).is_empty());
+        assert_eq!(version(&world), Some(9));
+        // An etcd restored to an older revision.
+        world.set(hedge(5, 1, json!([]), Value::Null));
+        assert_eq!(version(&world), Some(5));
+    }
+
+    #[test]
+    fn the_answer_to_a_write_never_brings_a_deleted_object_back() {
+        let mut world = World::default();
+        let key = Key::new("orchard", "hedge");
+        assert_eq!(world.observe_answer(hedge(9, 1, json!([]), Value::Null)), None);
+        world.observe(hedge(9, 1, json!([]), Value::Null));
+        assert!(world.observe_answer(hedge(10, 1, json!([]), Value::Null)).is_some());
+        world.remove(Kind::SecurityGroup, &key);
+        assert_eq!(world.observe_answer(hedge(11, 1, json!([]), Value::Null)), None);
+        assert_eq!(world.count(Kind::SecurityGroup), 0);
+        assert!(world.namespace("orchard").is_none());
+    }
+}
