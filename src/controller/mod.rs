@@ -254,7 +254,8 @@ impl Workforce {
             desk.queue.open();
         }
         shared.sweep();
-        for _ in 0..workers.max(1) {
+        // One more than one namespace may have, so that none has them all.
+        for _ in 0..=workers.max(1) {
             let spawn = &mut self.workers;
             let context = &self.context;
             spawn.spawn(work_on::<BackendServer>(context.clone(), |desks| {

@@ -37,7 +37,7 @@ const SWEPT_REQUEST: Duration = Duration::from_secs(1);
 /// One controller's queue and metrics.
 #[derive(Debug)]
 pub(super) struct Desk {
-    pub(super) queue: Queue,
+    pub(super) queue: Queue<Key>,
     pub(super) metrics: ControllerMetrics,
     pub(super) complaints: Complaints,
     pub(super) grace: Grace,
@@ -47,7 +47,7 @@ impl Desk {
     pub(super) fn new(metrics: &Metrics, controller: &'static str, workers: u16) -> Self {
         let metrics = metrics.controller(controller, workers);
         Self {
-            queue: Queue::new(metrics.queue.clone()),
+            queue: Queue::new(metrics.queue.clone(), workers.into()),
             metrics,
             complaints: Complaints::default(),
             grace: Grace::default(),

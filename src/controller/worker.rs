@@ -11,7 +11,13 @@ use tracing::{debug, error, warn};
 
 use crate::world::Key;
 
-use super::{failure::Failure, queue::Lane, shared::Desk};
+use super::{failure::Failure, queue::Tenanted, shared::Desk};
+
+impl Tenanted for Key {
+    fn tenant(&self) -> &str {
+        &self.namespace
+    }
+}
 
 /// How a reconcile ended well.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -95,7 +101,7 @@ where
                 match done {
                     Done::UntilChange => desk.metrics.success.inc(),
                     Done::For(delay) => {
-                        desk.queue.add_after(key.clone(), Lane::Change, delay);
+                        desk.queue.requeue(key.clone(), delay);
                         desk.metrics.requeue_after.inc()
                     }
                 };
@@ -126,7 +132,7 @@ where
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::telemetry::Metrics;
+    use crate::{controller::queue::Lane, telemetry::Metrics};
 
     #[tokio::test]
     async fn a_key_whose_worker_is_dropped_goes_to_the_next_worker() {
