@@ -162,10 +162,7 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
 }
 
 fn fails(verdict: &Verdict, layer: Layer, direction: Direction) -> bool {
-    verdict
-        .findings
-        .iter()
-        .any(|finding| finding.side == Some((layer, direction)))
+    verdict.outcomes.of_side(layer, direction).next().is_some()
 }
 
 /// With no probe dropped: what remains, most likely first given the reported reason, each with what to run on the server.

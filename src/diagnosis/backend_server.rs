@@ -4,17 +4,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
     api::v1alpha1::{
-        BackendServerStatus, Diagnosis, HealthCheckProtocol, HealthCheckTraffic, HealthState,
+        BackendServerStatus, Diagnosis, Fix, HealthCheckProtocol, HealthCheckTraffic, HealthState,
         conditions::{reasons, types},
     },
-    engine::{self, Case, Evidence, Finding, Impact, Verdict, covering_prefixes, format_address, format_prefix},
+    engine::{
+        self, Case, CheckId, Evidence, Finding, Impact, Verdict, covering_prefixes, format_address, format_prefix,
+    },
     world::{Collected, Key, World},
 };
 
 use super::{
     advice, budget,
     conditions::{Conditions, State, printable},
-    findings, fixes, values,
+    findings,
+    fix::{self, Target},
+    values, words,
 };
 
 /// Source prefixes listed before the rest is only counted.
@@ -60,7 +64,7 @@ pub fn status(collected: &Collected, now: &Time) -> BackendServerStatus {
             conditions.set(types::FAULT_FOUND, State::Unknown, reasons::NOT_DIAGNOSED, message);
         }
         (Ok(case), Some(verdict)) => {
-            let reason = if verdict.findings.is_empty() {
+            let reason = if verdict.impact == Impact::None {
                 reasons::NO_FAULT_FOUND
             } else {
                 reasons::FAULTS_FOUND
@@ -72,14 +76,9 @@ pub fn status(collected: &Collected, now: &Time) -> BackendServerStatus {
                 reason,
                 summary(case, verdict, disagreement.as_deref()),
             );
-            if let Some(gravest) = verdict.gravest() {
-                let message = finding_in_short(collected, case, verdict, gravest);
-                conditions.set(
-                    types::FAULT_FOUND,
-                    State::True,
-                    gravest.check.condition_reason(),
-                    message,
-                );
+            if let Some((check, gravest)) = verdict.outcomes.gravest() {
+                let message = finding_in_short(collected, case, verdict, check, gravest);
+                conditions.set(types::FAULT_FOUND, State::True, check.condition_reason(), message);
             } else {
                 let message = format!("All {} items passed", engine::CheckId::ALL.len());
                 conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, message);
@@ -140,12 +139,11 @@ fn summary(case: &Case, verdict: &Verdict, disagreement: Option<&str>) -> String
 /// Which probes are dropped, where one item tells it all, else how many.
 fn dropped_part(case: &Case, verdict: &Verdict) -> String {
     let mut dropping = verdict
-        .findings
-        .iter()
-        .filter(|finding| finding.impact > Impact::Advisory);
-    if let (Some(finding), None) = (dropping.next(), dropping.next())
-        && let Some(evidence) = &finding.evidence
-    {
+        .outcomes
+        .findings()
+        .filter(|(_, finding)| finding.impact() > Impact::Advisory);
+    if let (Some((_, Finding::Rules(found))), None) = (dropping.next(), dropping.next()) {
+        let evidence = &found.evidence;
         let blocked = values::sentence(&evidence.values, case.traffic.family);
         match &evidence.values {
             engine::Values::Prefixes(..) if evidence.share == verdict.dropped => {
@@ -166,10 +164,17 @@ fn dropped_percentage(verdict: &Verdict) -> String {
 }
 
 /// Which rule decides, and the fix: what an admin acts on without opening anything else.
-fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, finding: &Finding) -> String {
-    let Some((side, evidence)) = finding.side.zip(finding.evidence.as_ref()) else {
-        return findings::failed_check(collected, case, verdict, finding).reason;
+fn finding_in_short(
+    collected: &Collected,
+    case: &Case,
+    verdict: &Verdict,
+    check: CheckId,
+    finding: &Finding,
+) -> String {
+    let Finding::Rules(found) = finding else {
+        return findings::failed_check(collected, case, verdict, check, finding).reason;
     };
+    let (side, evidence) = ((found.layer, found.direction), &found.evidence);
     let decided = &evidence.decided_by;
     let denial = match (&decided.object, &decided.rule) {
         (Some(object), Some(rule)) => format!("{object}: rule {rule} denies"),
@@ -177,20 +182,18 @@ fn finding_in_short(collected: &Collected, case: &Case, verdict: &Verdict, findi
         (None, _) if collected.security_groups.is_empty() => "No security group is on the interface".to_owned(),
         (None, _) => format!("{}: no rule matches", values::names(&collected.security_groups)),
     };
-    let Some(plan) = verdict.fixes.iter().find(|plan| (plan.layer, plan.direction) == side) else {
+    let fixes = fix::fixes(collected, case, &verdict.fixes);
+    let Some(fix) = fixes.iter().find(|fix| (fix.layer, fix.direction) == side) else {
         // Nothing to apply: what it is about.
         return format!("{denial}: {}", blocked_part(case, side.1, evidence));
     };
-    let mut fix = fixes::short(collected, case, plan);
-    let ahead = decided.rule.as_ref().map(|rule| format!(" ahead of rule {rule}"));
-    if let Some(rest) = ahead.and_then(|ahead| fix.strip_suffix(&ahead).map(str::to_owned)) {
-        // It was just named.
-        fix = rest + " ahead of it";
-    }
-    match &plan.object {
-        Some(object) if decided.object.as_ref() != Some(object) => format!("{denial}; fix in {object}: {fix}"),
+    let summary = words::fixes::summary(fix, &case.traffic, decided.rule.as_deref());
+    match &fix.target {
+        Target::Existing(object) if decided.object.as_ref() != Some(object) => {
+            format!("{denial}; fix in {object}: {summary}")
+        }
         // The summary names a group that is still to be created.
-        _ => format!("{denial}; fix: {fix}"),
+        Target::Existing(_) | Target::New(_) => format!("{denial}; fix: {summary}"),
     }
 }
 
@@ -215,7 +218,7 @@ fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagno
         .into_iter()
         .take(MAX_SOURCES)
         .map(|prefix| format_prefix(traffic.family, prefix));
-    let failed = u32::try_from(verdict.findings.len()).unwrap_or(u32::MAX);
+    let failed = u32::try_from(verdict.outcomes.findings().count()).unwrap_or(u32::MAX);
     let mut notes = advice::notes(collected, case, verdict);
     notes.extend(advice::disagreement(collected, verdict));
     let mut out = Diagnosis {
@@ -234,14 +237,20 @@ fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagno
         impact: values::diagnosis_impact(verdict.impact),
         dropped_share: verdict.dropped.to_decimal(),
         checks: verdict
-            .findings
-            .iter()
-            .map(|finding| findings::failed_check(collected, case, verdict, finding))
+            .outcomes
+            .findings()
+            .map(|(check, finding)| findings::failed_check(collected, case, verdict, check, finding))
             .collect(),
-        fixes: verdict
-            .fixes
+        fixes: fix::fixes(collected, case, &verdict.fixes)
             .iter()
-            .map(|plan| fixes::fix(collected, case, verdict, plan))
+            .map(|fix| Fix {
+                kind: values::kind(fix.layer),
+                name: fix.target.name().to_owned(),
+                direction: values::direction(fix.direction),
+                summary: words::fixes::summary(fix, traffic, None),
+                patch: words::fixes::patch(fix, traffic),
+                verified: fix.verified,
+            })
             .collect(),
         next_steps: if verdict.dropped.is_none() {
             advice::next_steps(collected, case)

@@ -3,7 +3,7 @@
 use crate::{
     api::v1alpha1::{Blocked, Decision, FailedCheck, Nearest, NearestDimension, RuleAction, Witness},
     engine::{
-        self, Case, CheckId, Dimension, Direction, Evidence, Finding, Layer, Leg, SecurityGroupState, Values, Verdict,
+        self, Case, CheckId, Dimension, Direction, Evidence, Finding, Has, Layer, Leg, RuleFinding, Values, Verdict,
         format_address,
     },
     world::Collected,
@@ -17,8 +17,13 @@ fn page(check: CheckId) -> String {
 }
 
 /// One failed item as it stands in a status.
-pub(super) fn failed_check(collected: &Collected, case: &Case, verdict: &Verdict, finding: &Finding) -> FailedCheck {
-    let check = finding.check;
+pub(super) fn failed_check(
+    collected: &Collected,
+    case: &Case,
+    verdict: &Verdict,
+    check: CheckId,
+    finding: &Finding,
+) -> FailedCheck {
     let mut out = FailedCheck {
         id: check.id().to_owned(),
         category: check.category().as_str().to_owned(),
@@ -26,17 +31,19 @@ pub(super) fn failed_check(collected: &Collected, case: &Case, verdict: &Verdict
         severity: check.severity().as_str().to_owned(),
         reason: String::new(),
         suggestion: String::new(),
-        impact: values::item_impact(finding.impact),
+        impact: values::item_impact(finding.impact()),
         blocked: None,
         witness: None,
         decided_by: None,
         nearest: None,
     };
-    if let (Some((layer, direction)), Some(evidence)) = (finding.side, &finding.evidence) {
+    if let Finding::Rules(finding) = finding {
+        let (layer, direction, evidence) = (finding.layer, finding.direction, &finding.evidence);
         let text = Text {
             collected,
             case,
             verdict,
+            check,
             finding,
             layer,
             direction,
@@ -64,7 +71,8 @@ struct Text<'a> {
     collected: &'a Collected,
     case: &'a Case,
     verdict: &'a Verdict,
-    finding: &'a Finding,
+    check: CheckId,
+    finding: &'a RuleFinding,
     layer: Layer,
     direction: Direction,
     evidence: &'a Evidence,
@@ -72,19 +80,16 @@ struct Text<'a> {
 
 impl Text<'_> {
     fn dimension(&self) -> Dimension {
-        let items = CheckId::of(self.layer, self.direction).iter();
-        items
-            .clone()
-            .find(|(check, _)| *check == self.finding.check)
-            .map_or(Dimension::Protocol, |(_, dimension)| *dimension)
+        self.finding.dimension
     }
 
     fn protocols(&self) -> String {
         let family = self.case.traffic.family;
-        match (self.finding.leg, self.finding.both_legs) {
-            (Some(leg), false) => leg.name(family).to_owned(),
-            (Some(leg), true) => format!("{} and {}", leg.name(family), Leg::Icmp.name(family)),
-            (None, _) => String::new(),
+        let leg = self.finding.leg.name(family);
+        if self.finding.both_legs {
+            format!("{leg} and {}", Leg::Icmp.name(family))
+        } else {
+            leg.to_owned()
         }
     }
 
@@ -147,7 +152,7 @@ impl Text<'_> {
         let change = if fixed { "Apply the fix" } else { "Allow it" };
         let hint = self.evidence.nearest.as_ref().and_then(|nearest| self.hint(nearest));
         let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        format!("{change}{hint}; see {}", page(self.finding.check))
+        format!("{change}{hint}; see {}", page(self.check))
     }
 
     /// What the nearest rule lacks, where one change of it would do.
@@ -159,47 +164,25 @@ impl Text<'_> {
         }
         let [only] = nearest.misses.as_slice() else { return None };
         let dimension = values::dimension_name(values::dimension(self.layer, self.direction, *only));
-        if let Some(group) = self.members_only(nearest) {
-            return Some(format!(
-                "rule {rule} allows only members of security group {group}, which probes are not"
-            ));
-        }
         let wanted = match only {
-            Dimension::Protocol => self
-                .finding
-                .leg
-                .map(|leg| leg.name(family).to_owned())
-                .unwrap_or_default(),
+            Dimension::Protocol => self.finding.leg.name(family).to_owned(),
             Dimension::Remote => format_address(family, self.evidence.witness.remote),
             Dimension::RemotePort => self.evidence.witness.remote_port.to_string(),
             Dimension::Local => format_address(family, self.case.traffic.local),
             Dimension::LocalPort => self.case.traffic.port.to_string(),
         };
-        let has = match (&nearest.has, nearest.has_protocol) {
-            (Some(has), _) => values::sentence(has, family),
-            (None, Some(protocol)) => values::protocol(protocol, family),
-            (None, None) => return None,
+        let has = match nearest.has.as_ref()? {
+            Has::Values(has) => values::sentence(has, family),
+            Has::Protocol(protocol) => values::protocol(*protocol, family),
+            Has::MembersOf(group) => {
+                return Some(format!(
+                    "rule {rule} allows only members of security group {group}, which probes are not"
+                ));
+            }
         };
         Some(format!(
             "rule {rule} misses only on the {dimension}: {has}, not {wanted}"
         ))
-    }
-
-    /// The group whose members alone the nearest rule allows: the classic cause (domain §3).
-    fn members_only(&self, nearest: &engine::Nearest) -> Option<String> {
-        if self.layer != Layer::SecurityGroup || nearest.misses.as_slice() != [Dimension::Remote] {
-            return None;
-        }
-        let SecurityGroupState::Groups(groups) = &self.case.security_groups else {
-            return None;
-        };
-        let group = groups.iter().find(|group| group.set.name == nearest.object)?;
-        let rules = group.set.rules(self.direction, self.case.traffic.family);
-        let rule = rules.iter().find(|rule| rule.name == nearest.rule)?;
-        match &rule.remote {
-            engine::AddressMatch::Members(group) => Some(group.to_string()),
-            engine::AddressMatch::Any | engine::AddressMatch::Set(_) | engine::AddressMatch::Group(_) => None,
-        }
     }
 
     fn blocked(&self) -> Blocked {

@@ -7,11 +7,12 @@ pub mod backend_server;
 mod budget;
 mod conditions;
 mod findings;
-mod fixes;
+mod fix;
 mod load_balancer;
 mod rules;
 mod troubleshoot_request;
 mod values;
+mod words;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

@@ -1,4 +1,6 @@
-//! The 17 items of the troubleshooting page (domain §5): one table, read by everything that names an item.
+//! The 17 items of the troubleshooting page (domain §5): one table, a row for each item, read by everything that names one.
+
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use super::{Direction, Layer};
 
@@ -53,52 +55,69 @@ pub enum Dimension {
     LocalPort,
 }
 
+/// What decides over an item.
+#[derive(Clone, Copy, Debug)]
+pub enum JudgedBy {
+    /// The rules of one direction of one layer, as far as one dimension goes (domain §6).
+    Rules {
+        /// The layer.
+        layer: Layer,
+        /// The direction.
+        direction: Direction,
+        /// The dimension.
+        dimension: Dimension,
+    },
+    /// The configuration of the health check.
+    Configuration(Setting),
+}
+
+/// What an item of the configuration looks at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Setting {
+    /// The port of the health check.
+    Port,
+}
+
+const fn rules(layer: Layer, direction: Direction, dimension: Dimension) -> JudgedBy {
+    JudgedBy::Rules {
+        layer,
+        direction,
+        dimension,
+    }
+}
+
+/// A row of the table: everything that an item is, but for the sentence about a failure and its page.
+struct Row {
+    id: &'static str,
+    severity: Severity,
+    judged_by: JudgedBy,
+    condition_reason: &'static str,
+    item: &'static str,
+    page_reason: &'static str,
+}
+
 macro_rules! checks {
-    ($($(#[doc = $doc:literal])* $name:ident = $id:literal, $category:ident, $severity:ident, $reason:literal, $item:literal, $page:literal;)*) => {
-        /// One of the 17 items, in table order.
+    ($($(#[doc = $doc:literal])* $name:ident { $($field:ident: $value:expr,)* })*) => {
+        /// One of the items, in table order.
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub enum CheckId {
             $($(#[doc = $doc])* $name,)*
         }
 
         impl CheckId {
+            /// How many items there are.
+            pub const COUNT: usize = [$(stringify!($name),)*].len();
+
             /// All items in table order.
-            pub const ALL: [Self; 17] = [$(Self::$name,)*];
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$name,)*];
 
-            /// The stable id: the name that the cloud's own API uses.
-            #[must_use]
-            pub fn id(self) -> &'static str {
-                match self { $(Self::$name => $id,)* }
-            }
-
-            /// The category.
-            #[must_use]
-            pub fn category(self) -> Category {
-                match self { $(Self::$name => Category::$category,)* }
-            }
-
-            /// The severity.
-            #[must_use]
-            pub fn severity(self) -> Severity {
-                match self { $(Self::$name => Severity::$severity,)* }
-            }
-
-            /// The item in `CamelCase`, as conditions and events name it.
-            #[must_use]
-            pub fn condition_reason(self) -> &'static str {
-                match self { $(Self::$name => $reason,)* }
-            }
-
-            /// The item as the page calls it.
-            #[must_use]
-            pub fn item(self) -> &'static str {
-                match self { $(Self::$name => $item,)* }
-            }
-
-            /// The page's reason sentence.
-            #[must_use]
-            pub fn page_reason(self) -> &'static str {
-                match self { $(Self::$name => $page,)* }
+            fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$name => {
+                        const ROW: Row = Row { $($field: $value,)* };
+                        &ROW
+                    })*
+                }
             }
         }
     };
@@ -106,104 +125,252 @@ macro_rules! checks {
 
 checks! {
     /// Item 1.
-    SecurityGroupInboundProtocol = "security_group_check_hc_protocol_ingress", SecurityGroup, Major, "SecurityGroupInboundProtocol",
-        "The protocol configured for the inbound rule",
-        "The inbound rules of the security group do not allow traffic over the health check protocol.";
+    SecurityGroupInboundProtocol {
+        id: "security_group_check_hc_protocol_ingress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::SecurityGroup, Direction::Ingress, Dimension::Protocol),
+        condition_reason: "SecurityGroupInboundProtocol",
+        item: "The protocol configured for the inbound rule",
+        page_reason: "The inbound rules of the security group do not allow traffic over the health check protocol.",
+    }
     /// Item 2.
-    SecurityGroupInboundSource = "security_group_check_hc_source_ip_ingress", SecurityGroup, Major, "SecurityGroupInboundSource",
-        "The source configured for the inbound rule",
-        "The inbound rules of the security group do not allow traffic from the health check IP address to the backend server.";
+    SecurityGroupInboundSource {
+        id: "security_group_check_hc_source_ip_ingress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::SecurityGroup, Direction::Ingress, Dimension::Remote),
+        condition_reason: "SecurityGroupInboundSource",
+        item: "The source configured for the inbound rule",
+        page_reason: "The inbound rules of the security group do not allow traffic from the health check IP address to the backend server.",
+    }
     /// Item 3.
-    SecurityGroupInboundPort = "security_group_check_hc_port_ingress", SecurityGroup, Major, "SecurityGroupInboundPort",
-        "The port configured for the inbound rule",
-        "The inbound rules of the security group do not allow traffic over the health check port.";
+    SecurityGroupInboundPort {
+        id: "security_group_check_hc_port_ingress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::SecurityGroup, Direction::Ingress, Dimension::LocalPort),
+        condition_reason: "SecurityGroupInboundPort",
+        item: "The port configured for the inbound rule",
+        page_reason: "The inbound rules of the security group do not allow traffic over the health check port.",
+    }
     /// Item 4.
-    SecurityGroupOutboundProtocol = "security_group_check_hc_protocol_egress", SecurityGroup, Major, "SecurityGroupOutboundProtocol",
-        "The protocol configured for the outbound rule",
-        "The outbound rules of the security group do not allow traffic over the health check protocol.";
+    SecurityGroupOutboundProtocol {
+        id: "security_group_check_hc_protocol_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::SecurityGroup, Direction::Egress, Dimension::Protocol),
+        condition_reason: "SecurityGroupOutboundProtocol",
+        item: "The protocol configured for the outbound rule",
+        page_reason: "The outbound rules of the security group do not allow traffic over the health check protocol.",
+    }
     /// Item 5.
-    SecurityGroupOutboundDestination = "security_group_check_hc_source_ip_egress", SecurityGroup, Major, "SecurityGroupOutboundDestination",
-        "The destination configured for the outbound rule",
-        "The outbound rules of the security group do not allow traffic from the backend server to the health check IP address.";
+    SecurityGroupOutboundDestination {
+        id: "security_group_check_hc_source_ip_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::SecurityGroup, Direction::Egress, Dimension::Remote),
+        condition_reason: "SecurityGroupOutboundDestination",
+        item: "The destination configured for the outbound rule",
+        page_reason: "The outbound rules of the security group do not allow traffic from the backend server to the health check IP address.",
+    }
     /// Item 6.
-    SecurityGroupOutboundPort = "security_group_check_hc_port_egress", SecurityGroup, Major, "SecurityGroupOutboundPort",
-        "The port configured for the outbound rule",
-        "The outbound rules of the security group do not allow traffic over the health check port.";
+    SecurityGroupOutboundPort {
+        id: "security_group_check_hc_port_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::SecurityGroup, Direction::Egress, Dimension::LocalPort),
+        condition_reason: "SecurityGroupOutboundPort",
+        item: "The port configured for the outbound rule",
+        page_reason: "The outbound rules of the security group do not allow traffic over the health check port.",
+    }
     /// Item 7.
-    NetworkAclInboundProtocol = "acl_check_hc_protocol_ingress", NetworkAcl, Major, "NetworkACLInboundProtocol",
-        "The protocol configured for the inbound rule",
-        "The inbound rules of the network ACL do not allow traffic over the health check protocol.";
+    NetworkAclInboundProtocol {
+        id: "acl_check_hc_protocol_ingress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Ingress, Dimension::Protocol),
+        condition_reason: "NetworkACLInboundProtocol",
+        item: "The protocol configured for the inbound rule",
+        page_reason: "The inbound rules of the network ACL do not allow traffic over the health check protocol.",
+    }
     /// Item 8.
-    NetworkAclInboundSource = "acl_check_hc_source_ip_ingress", NetworkAcl, Major, "NetworkACLInboundSource",
-        "The source configured for the inbound rule",
-        "The inbound rules of the network ACL do not allow traffic from the health check IP address to the backend server.";
+    NetworkAclInboundSource {
+        id: "acl_check_hc_source_ip_ingress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Ingress, Dimension::Remote),
+        condition_reason: "NetworkACLInboundSource",
+        item: "The source configured for the inbound rule",
+        page_reason: "The inbound rules of the network ACL do not allow traffic from the health check IP address to the backend server.",
+    }
     /// Item 9.
-    NetworkAclInboundSourcePort = "acl_check_hc_source_port_ingress", NetworkAcl, Tips, "NetworkACLInboundSourcePort",
-        "The source port configured for the inbound rule",
-        "The inbound rules of the network ACL do not allow traffic over all source ports.";
+    NetworkAclInboundSourcePort {
+        id: "acl_check_hc_source_port_ingress",
+        severity: Severity::Tips,
+        judged_by: rules(Layer::NetworkAcl, Direction::Ingress, Dimension::RemotePort),
+        condition_reason: "NetworkACLInboundSourcePort",
+        item: "The source port configured for the inbound rule",
+        page_reason: "The inbound rules of the network ACL do not allow traffic over all source ports.",
+    }
     /// Item 10.
-    NetworkAclInboundDestination = "acl_check_hc_dest_ip_ingress", NetworkAcl, Major, "NetworkACLInboundDestination",
-        "The destination address configured for the inbound rule",
-        "The inbound rules of the network ACL do not allow traffic to the destination address.";
+    NetworkAclInboundDestination {
+        id: "acl_check_hc_dest_ip_ingress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Ingress, Dimension::Local),
+        condition_reason: "NetworkACLInboundDestination",
+        item: "The destination address configured for the inbound rule",
+        page_reason: "The inbound rules of the network ACL do not allow traffic to the destination address.",
+    }
     /// Item 11.
-    NetworkAclInboundDestinationPort = "acl_check_hc_dest_port_ingress", NetworkAcl, Major, "NetworkACLInboundDestinationPort",
-        "The destination port configured for the inbound rule",
-        "The inbound rules of the network ACL do not allow traffic over the destination port.";
+    NetworkAclInboundDestinationPort {
+        id: "acl_check_hc_dest_port_ingress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Ingress, Dimension::LocalPort),
+        condition_reason: "NetworkACLInboundDestinationPort",
+        item: "The destination port configured for the inbound rule",
+        page_reason: "The inbound rules of the network ACL do not allow traffic over the destination port.",
+    }
     /// Item 12.
-    NetworkAclOutboundProtocol = "acl_check_hc_protocol_egress", NetworkAcl, Major, "NetworkACLOutboundProtocol",
-        "The protocol configured for the outbound rule",
-        "The outbound rules of the network ACL do not allow traffic over the health check protocol.";
+    NetworkAclOutboundProtocol {
+        id: "acl_check_hc_protocol_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Egress, Dimension::Protocol),
+        condition_reason: "NetworkACLOutboundProtocol",
+        item: "The protocol configured for the outbound rule",
+        page_reason: "The outbound rules of the network ACL do not allow traffic over the health check protocol.",
+    }
     /// Item 13. The page's English label says "destination", a slip: the id and the Chinese page both say source (domain §5).
-    NetworkAclOutboundSource = "acl_check_hc_source_ip_egress", NetworkAcl, Major, "NetworkACLOutboundSource",
-        "The destination configured for the outbound rule",
-        "The outbound rules of the network ACL do not allow traffic from the health check IP address to the backend server.";
+    NetworkAclOutboundSource {
+        id: "acl_check_hc_source_ip_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Egress, Dimension::Local),
+        condition_reason: "NetworkACLOutboundSource",
+        item: "The destination configured for the outbound rule",
+        page_reason: "The outbound rules of the network ACL do not allow traffic from the health check IP address to the backend server.",
+    }
     /// Item 14.
-    NetworkAclOutboundSourcePort = "acl_check_hc_source_port_egress", NetworkAcl, Major, "NetworkACLOutboundSourcePort",
-        "The source port configured for the outbound rule",
-        "The outbound rules of the network ACL do not allow traffic over the health check port.";
+    NetworkAclOutboundSourcePort {
+        id: "acl_check_hc_source_port_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Egress, Dimension::LocalPort),
+        condition_reason: "NetworkACLOutboundSourcePort",
+        item: "The source port configured for the outbound rule",
+        page_reason: "The outbound rules of the network ACL do not allow traffic over the health check port.",
+    }
     /// Item 15.
-    NetworkAclOutboundDestination = "acl_check_hc_dest_ip_egress", NetworkAcl, Major, "NetworkACLOutboundDestination",
-        "The destination address configured for the outbound rule",
-        "The outbound rules of the network ACL do not allow traffic to the destination address.";
+    NetworkAclOutboundDestination {
+        id: "acl_check_hc_dest_ip_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Egress, Dimension::Remote),
+        condition_reason: "NetworkACLOutboundDestination",
+        item: "The destination address configured for the outbound rule",
+        page_reason: "The outbound rules of the network ACL do not allow traffic to the destination address.",
+    }
     /// Item 16.
-    NetworkAclOutboundDestinationPort = "acl_check_hc_dest_port_egress", NetworkAcl, Major, "NetworkACLOutboundDestinationPort",
-        "The destination port configured for the outbound rule",
-        "The outbound rules of the network ACL do not allow traffic over all destination ports.";
+    NetworkAclOutboundDestinationPort {
+        id: "acl_check_hc_dest_port_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::NetworkAcl, Direction::Egress, Dimension::RemotePort),
+        condition_reason: "NetworkACLOutboundDestinationPort",
+        item: "The destination port configured for the outbound rule",
+        page_reason: "The outbound rules of the network ACL do not allow traffic over all destination ports.",
+    }
     /// Item 17.
-    HealthCheckPort = "check_hc_config_port", Config, Tips, "HealthCheckPort",
-        "The port configured for the health check",
-        "The specified health check port is different from that used by the backend server.";
+    HealthCheckPort {
+        id: "check_hc_config_port",
+        severity: Severity::Tips,
+        judged_by: JudgedBy::Configuration(Setting::Port),
+        condition_reason: "HealthCheckPort",
+        item: "The port configured for the health check",
+        page_reason: "The specified health check port is different from that used by the backend server.",
+    }
 }
 
 impl CheckId {
+    /// The stable id: the name that the cloud's own API uses.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        self.row().id
+    }
+
+    /// The severity.
+    #[must_use]
+    pub fn severity(self) -> Severity {
+        self.row().severity
+    }
+
+    /// What decides over it.
+    #[must_use]
+    pub fn judged_by(self) -> JudgedBy {
+        self.row().judged_by
+    }
+
+    /// The category.
+    #[must_use]
+    pub fn category(self) -> Category {
+        match self.judged_by() {
+            JudgedBy::Rules {
+                layer: Layer::SecurityGroup,
+                ..
+            } => Category::SecurityGroup,
+            JudgedBy::Rules {
+                layer: Layer::NetworkAcl,
+                ..
+            } => Category::NetworkAcl,
+            JudgedBy::Configuration(_) => Category::Config,
+        }
+    }
+
+    /// The item in `CamelCase`, as conditions and events name it.
+    #[must_use]
+    pub fn condition_reason(self) -> &'static str {
+        self.row().condition_reason
+    }
+
+    /// The item as the page calls it.
+    #[must_use]
+    pub fn item(self) -> &'static str {
+        self.row().item
+    }
+
+    /// The page's reason sentence.
+    #[must_use]
+    pub fn page_reason(self) -> &'static str {
+        self.row().page_reason
+    }
+
     /// The items of one direction of one layer in table order, with the dimension that each looks at.
     #[must_use]
     pub fn of(layer: Layer, direction: Direction) -> &'static [(Self, Dimension)] {
-        match (layer, direction) {
-            (Layer::SecurityGroup, Direction::Ingress) => &[
-                (Self::SecurityGroupInboundProtocol, Dimension::Protocol),
-                (Self::SecurityGroupInboundSource, Dimension::Remote),
-                (Self::SecurityGroupInboundPort, Dimension::LocalPort),
-            ],
-            (Layer::SecurityGroup, Direction::Egress) => &[
-                (Self::SecurityGroupOutboundProtocol, Dimension::Protocol),
-                (Self::SecurityGroupOutboundDestination, Dimension::Remote),
-                (Self::SecurityGroupOutboundPort, Dimension::LocalPort),
-            ],
-            (Layer::NetworkAcl, Direction::Ingress) => &[
-                (Self::NetworkAclInboundProtocol, Dimension::Protocol),
-                (Self::NetworkAclInboundSource, Dimension::Remote),
-                (Self::NetworkAclInboundSourcePort, Dimension::RemotePort),
-                (Self::NetworkAclInboundDestination, Dimension::Local),
-                (Self::NetworkAclInboundDestinationPort, Dimension::LocalPort),
-            ],
-            (Layer::NetworkAcl, Direction::Egress) => &[
-                (Self::NetworkAclOutboundProtocol, Dimension::Protocol),
-                (Self::NetworkAclOutboundSource, Dimension::Local),
-                (Self::NetworkAclOutboundSourcePort, Dimension::LocalPort),
-                (Self::NetworkAclOutboundDestination, Dimension::Remote),
-                (Self::NetworkAclOutboundDestinationPort, Dimension::RemotePort),
-            ],
+        static SIDES: LazyLock<BTreeMap<(Layer, Direction), Vec<(CheckId, Dimension)>>> = LazyLock::new(|| {
+            let mut out: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            for check in CheckId::ALL {
+                if let JudgedBy::Rules {
+                    layer,
+                    direction,
+                    dimension,
+                } = check.judged_by()
+                {
+                    out.entry((layer, direction)).or_default().push((check, dimension));
+                }
+            }
+            out
+        });
+        SIDES.get(&(layer, direction)).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_items_share_a_name() {
+        let ids: BTreeSet<_> = CheckId::ALL.iter().map(|check| check.id()).collect();
+        let reasons: BTreeSet<_> = CheckId::ALL.iter().map(|check| check.condition_reason()).collect();
+        assert_eq!((ids.len(), reasons.len()), (CheckId::COUNT, CheckId::COUNT));
+    }
+
+    #[test]
+    fn security_groups_look_at_three_dimensions_and_network_acls_at_five() {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            assert_eq!(CheckId::of(Layer::SecurityGroup, direction).len(), 3);
+            assert_eq!(CheckId::of(Layer::NetworkAcl, direction).len(), 5);
         }
     }
 }

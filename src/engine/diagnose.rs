@@ -1,19 +1,25 @@
 //! One diagnosis: every side of every layer judged, findings put together.
 
 use super::{
-    Case, CheckId, Dimension, Leg, Region, Share,
-    evidence::{Finding, Impact, Judged, evidence},
+    Case, CheckId, Dimension, Direction, Leg, NetworkAclState, Region, SecurityGroupState, Share,
+    check::JudgedBy,
+    configuration,
+    evidence::{Judged, evidence},
+    exempt::{Exempt, Part},
     filter::Dropped,
     fix::{self, FixPlan},
-    layer::Side,
+    layer::{Layer, Side},
+    outcome::{Finding, Impact, Outcome, Outcomes, RuleFinding, Why},
     walk::blocked_sets,
 };
 
 /// What a diagnosis found.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The failed items in table order.
-    pub findings: Vec<Finding>,
+    /// What became of each item.
+    pub outcomes: Outcomes,
+    /// How many of the probing addresses the network ACL in force does not apply to.
+    pub exempt: Exempt,
     /// The part of the probes that do not complete; with two legs, of the worse one.
     pub dropped: Share,
     /// Effect of all layers together.
@@ -22,51 +28,51 @@ pub struct Verdict {
     pub fixes: Vec<FixPlan>,
 }
 
-impl Verdict {
-    /// The gravest failed item: by effect, then severity, then table order.
-    #[must_use]
-    pub fn gravest(&self) -> Option<&Finding> {
-        self.findings
-            .iter()
-            .rev()
-            .max_by_key(|finding| (finding.impact, finding.check.severity()))
-    }
-}
-
 /// Judges a case (domain §6–§8).
 #[must_use]
 pub fn diagnose(case: &Case) -> Verdict {
-    let mut findings = Vec::new();
+    let mut outcomes = Outcomes::default();
+    let mut exempt = Exempt::default();
+    for check in CheckId::ALL {
+        match check.judged_by() {
+            JudgedBy::Configuration(setting) => outcomes.set(check, configuration::judge(setting, case)),
+            JudgedBy::Rules { layer, .. } => {
+                if let Some(why) = not_in_force(case, layer) {
+                    outcomes.set(check, Outcome::NotApplicable(why));
+                }
+            }
+        }
+    }
+    if matches!(case.network_acl, NetworkAclState::InForce { .. }) {
+        exempt = Exempt::of(case);
+    }
     let mut fixes = Vec::new();
     let mut undelivered = vec![Region::default(); case.traffic.legs.len()];
     for side in Side::all(case) {
+        let required = side.required(case);
+        if required.is_empty() {
+            for (check, _) in CheckId::of(side.layer, side.direction) {
+                outcomes.set(*check, Outcome::NotApplicable(all_exempt(exempt, side.direction)));
+            }
+            continue;
+        }
         let filter = side.filter(case);
         let dropped: Vec<Dropped<'_>> = case
             .traffic
             .legs
             .iter()
-            .map(|leg| filter.dropped(&case.traffic, *leg, side.required(case)))
+            .map(|leg| filter.dropped(&case.traffic, *leg, required.clone()))
             .collect();
         if dropped.iter().all(|leg| leg.region.is_empty()) {
             continue;
         }
-        findings.extend(side_findings(case, &side, &dropped));
+        judge(case, &side, &dropped, &mut outcomes);
         fixes.extend(fix::plan(case, &side, &dropped));
         if !side.is_advisory() {
             for (all, leg) in undelivered.iter_mut().zip(dropped) {
                 *all = std::mem::take(all).union(&leg.region);
             }
         }
-    }
-    if case.configured_port.is_some_and(|port| port != case.backend_port) {
-        findings.push(Finding {
-            check: CheckId::HealthCheckPort,
-            side: None,
-            leg: None,
-            both_legs: false,
-            impact: Impact::Advisory,
-            evidence: None,
-        });
     }
     let dropped = undelivered
         .iter()
@@ -77,61 +83,85 @@ pub fn diagnose(case: &Case) -> Verdict {
         Impact::Blocks
     } else if !dropped.is_none() {
         Impact::Intermittent
-    } else if !findings.is_empty() {
+    } else if outcomes.findings().next().is_some() {
         Impact::Advisory
     } else {
         Impact::None
     };
     Verdict {
-        findings,
+        outcomes,
+        exempt,
         dropped,
         impact,
         fixes,
     }
 }
 
+/// Why a layer has no rules to go by.
+fn not_in_force(case: &Case, layer: Layer) -> Option<Why> {
+    match (layer, &case.security_groups, &case.network_acl) {
+        (Layer::SecurityGroup, SecurityGroupState::NotApplied, _) => Some(Why::PortSecurityOff),
+        (Layer::NetworkAcl, _, NetworkAclState::Absent) => Some(Why::NoNetworkAcl),
+        (Layer::NetworkAcl, _, NetworkAclState::Off(name)) => Some(Why::NetworkAclOff(name.clone())),
+        (Layer::SecurityGroup, SecurityGroupState::Groups(_), _)
+        | (Layer::NetworkAcl, _, NetworkAclState::InForce { .. }) => None,
+    }
+}
+
+/// Why a direction of which every required packet is exempt does not apply.
+fn all_exempt(exempt: Exempt, direction: Direction) -> Why {
+    match (exempt.own_subnet, exempt.always_outbound, direction) {
+        (Part::All, ..) | (.., Direction::Ingress) => Why::WithinSubnet,
+        (_, Part::All, Direction::Egress) => Why::AlwaysOutbound,
+        (_, _, Direction::Egress) => Why::WithinSubnetOrAlwaysOutbound,
+    }
+}
+
 /// The failed items of one side, the legs joined.
-fn side_findings(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Vec<Finding> {
+fn judge(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>], outcomes: &mut Outcomes) {
     let items = CheckId::of(side.layer, side.direction);
     let filter = side.filter(case);
-    let mut failed: Vec<(CheckId, Dimension, Leg, Region)> = Vec::new();
+    let mut failed: Vec<(CheckId, Leg, Region)> = Vec::new();
     for (leg, dropped) in case.traffic.legs.iter().zip(dropped) {
         if !dropped.region.is_empty() {
             let sets = blocked_sets(&filter, &case.traffic, *leg, items, &dropped.region);
-            failed.extend(
-                sets.into_iter()
-                    .map(|(check, dimension, region)| (check, dimension, *leg, region)),
-            );
+            failed.extend(sets.into_iter().map(|(check, _, region)| (check, *leg, region)));
         }
     }
-    let mut out = Vec::with_capacity(items.len());
     let mut judged = Judged::default();
-    for (check, _) in items {
-        let mut legs = failed.iter().filter(|(failed, ..)| failed == check);
-        // The first leg is shown: UDP before ICMP.
-        let Some((_, dimension, leg, blocked)) = legs.next() else {
-            continue;
-        };
-        let other = legs.next();
-        let blocks = [Some(blocked), other.map(|(.., region)| region)]
-            .into_iter()
-            .flatten()
-            .any(|region| case.traffic.share(region).is_all());
-        let impact = if side.is_advisory() {
-            Impact::Advisory
-        } else if blocks {
-            Impact::Blocks
-        } else {
-            Impact::Intermittent
-        };
-        out.push(Finding {
-            check: *check,
-            side: Some((side.layer, side.direction)),
-            leg: Some(*leg),
-            both_legs: other.is_some(),
-            impact,
-            evidence: evidence(side, &case.traffic, *leg, *dimension, blocked, &mut judged),
-        });
+    for (check, dimension) in items {
+        let legs: Vec<_> = failed.iter().filter(|(failed, ..)| failed == check).collect();
+        if let Some(found) = finding(case, side, *dimension, &legs, &mut judged) {
+            outcomes.set(*check, Outcome::Failed(Box::new(Finding::Rules(found))));
+        }
     }
-    out
+}
+
+/// What was found about one item; `None` when no leg fails it.
+fn finding(
+    case: &Case,
+    side: &Side<'_>,
+    dimension: Dimension,
+    legs: &[&(CheckId, Leg, Region)],
+    judged: &mut Judged,
+) -> Option<RuleFinding> {
+    // The first leg is shown: UDP before ICMP.
+    let (_, leg, blocked) = legs.first()?;
+    let blocks = legs.iter().any(|(.., region)| case.traffic.share(region).is_all());
+    let impact = if side.is_advisory() {
+        Impact::Advisory
+    } else if blocks {
+        Impact::Blocks
+    } else {
+        Impact::Intermittent
+    };
+    Some(RuleFinding {
+        layer: side.layer,
+        direction: side.direction,
+        dimension,
+        leg: *leg,
+        both_legs: legs.len() > 1,
+        impact,
+        evidence: evidence(side, &case.traffic, *leg, dimension, blocked, judged)?,
+    })
 }

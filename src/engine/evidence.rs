@@ -3,25 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    Action, AddressGroups, AddressMatch, CheckId, Dimension, Direction, Family, Layer, Leg, Region, Rule, Share, Span,
-    Traffic,
+    Action, AddressGroups, AddressMatch, CheckId, Dimension, Family, Layer, Leg, PortMatch, ProtocolMatch, Region,
+    Rule, Share, Span, Traffic,
     address::{Prefix, covering_prefixes},
     filter::Filter,
     layer::Side,
 };
-
-/// Effect on the health check, the least first.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Impact {
-    /// No item failed.
-    None,
-    /// Items failed, but no probe is dropped for it.
-    Advisory,
-    /// Some probes are dropped.
-    Intermittent,
-    /// Every probe is dropped.
-    Blocks,
-}
 
 /// A blocked set's values on the item's own dimension.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -58,6 +45,17 @@ pub struct Decision {
     pub priority: Option<u8>,
 }
 
+/// What a rule has on one dimension.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Has {
+    /// A protocol.
+    Protocol(ProtocolMatch),
+    /// Addresses or ports.
+    Values(Values),
+    /// The interfaces that carry this security group.
+    MembersOf(Arc<str>),
+}
+
 /// The allow rule that comes nearest to a packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Nearest {
@@ -68,28 +66,9 @@ pub struct Nearest {
     /// The dimensions on which it misses, in table order; none when an earlier deny shadows it.
     pub misses: Vec<Dimension>,
     /// What the rule has on the only dimension that it misses, where it misses on one.
-    pub has: Option<Values>,
-    /// The protocol that it has, where it misses on that alone.
-    pub has_protocol: Option<super::ProtocolMatch>,
+    pub has: Option<Has>,
     /// The rule that comes first and denies, where it would have matched.
     pub shadowed_by: Option<Arc<str>>,
-}
-
-/// One failed item.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Finding {
-    /// The item.
-    pub check: CheckId,
-    /// Layer and direction; `None` for the configuration item.
-    pub side: Option<(Layer, Direction)>,
-    /// The leg that is shown.
-    pub leg: Option<Leg>,
-    /// Whether the ICMP leg fails the item too, beside the one shown.
-    pub both_legs: bool,
-    /// Effect of this item by itself.
-    pub impact: Impact,
-    /// The evidence; `None` for the configuration item.
-    pub evidence: Option<Evidence>,
 }
 
 /// The evidence of a failed item of a layer.
@@ -215,7 +194,6 @@ fn nearest(side: &Side<'_>, traffic: &Traffic, packet: &Packet, decided: Option<
         object: Arc::clone(&object.name),
         rule: Arc::clone(&rule.name),
         has: only.and_then(|dimension| has(groups, rule, dimension)),
-        has_protocol: (only == Some(Dimension::Protocol)).then_some(rule.protocol),
         misses: missed,
         shadowed_by: decided.filter(|_| count == 0).map(|(_, deny)| Arc::clone(&deny.name)),
     })
@@ -243,21 +221,23 @@ fn misses(traffic: &Traffic, packet: &Packet, groups: AddressGroups<'_>, rule: &
     ]
 }
 
-/// What a rule has on a dimension.
-fn has(groups: AddressGroups<'_>, rule: &Rule, dimension: Dimension) -> Option<Values> {
+/// What a rule has on a dimension; `None` where it says nothing about it.
+fn has(groups: AddressGroups<'_>, rule: &Rule, dimension: Dimension) -> Option<Has> {
     let family = groups.family;
-    let prefixes = |address: &AddressMatch| match address {
+    let addresses = |address: &AddressMatch| match address {
         AddressMatch::Set(_) | AddressMatch::Group(_) => {
             let set = address.spans(groups).iter().copied().collect();
-            Some(Values::Prefixes(family, covering_prefixes(family, &set)))
+            Some(Has::Values(Values::Prefixes(family, covering_prefixes(family, &set))))
         }
-        AddressMatch::Any | AddressMatch::Members(_) => None,
+        AddressMatch::Members(group) => Some(Has::MembersOf(Arc::clone(group))),
+        AddressMatch::Any => None,
     };
+    let ports = |ports: &PortMatch| Some(Has::Values(Values::Ports(ports.spans().to_vec())));
     match dimension {
-        Dimension::Protocol => None,
-        Dimension::Remote => prefixes(&rule.remote),
-        Dimension::Local => prefixes(&rule.local),
-        Dimension::RemotePort => Some(Values::Ports(rule.remote_ports.spans().to_vec())),
-        Dimension::LocalPort => Some(Values::Ports(rule.local_ports.spans().to_vec())),
+        Dimension::Protocol => Some(Has::Protocol(rule.protocol)),
+        Dimension::Remote => addresses(&rule.remote),
+        Dimension::Local => addresses(&rule.local),
+        Dimension::RemotePort => ports(&rule.remote_ports),
+        Dimension::LocalPort => ports(&rule.local_ports),
     }
 }

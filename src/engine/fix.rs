@@ -5,7 +5,7 @@
 //! one of the set's own largest prefixes, so one rule for each of those that holds dropped packets is needed, and is
 //! enough. Each is then narrowed to the smallest prefix that still holds what is dropped there.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Action, AddressMatch, Case, Direction, Layer, Leg, PortMatch, ProtocolMatch, Rule, RuleSet, Span, SpanSet,
@@ -25,8 +25,6 @@ const LAST_PRIORITY: u8 = 100;
 /// An allow rule to add.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NewRule {
-    /// A name that its object does not have yet.
-    pub name: String,
     /// The packets' leg.
     pub leg: Leg,
     /// The remote prefix.
@@ -64,9 +62,6 @@ pub struct FixPlan {
     pub rules: Vec<NewRule>,
     /// Where.
     pub placement: Placement,
-    /// Whether the array to which the rules go may be absent: it has no rule, and the object comes from a file. An API
-    /// server puts the empty array in.
-    pub array_may_be_absent: bool,
     /// True when the changed rules were judged again and drop nothing, and the new rules allow nothing but health check
     /// traffic while all others keep their order.
     pub verified: bool,
@@ -85,9 +80,8 @@ pub(crate) fn plan(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opt
             layer: side.layer,
             direction: side.direction,
             object: None,
-            rules: named(&BTreeSet::new(), side.direction, wanted),
+            rules: wanted,
             placement: Placement::NewGroup,
-            array_may_be_absent: true,
             verified: false,
         });
     }
@@ -109,7 +103,7 @@ fn rank(rule: &Rule) -> (u8, bool, u32) {
 }
 
 /// What must be allowed, by leg: the fewest prefixes inside the source set that hold all dropped packets.
-fn wanted(case: &Case, dropped: &[Dropped<'_>]) -> Vec<(Leg, Prefix)> {
+fn wanted(case: &Case, dropped: &[Dropped<'_>]) -> Vec<NewRule> {
     let family = case.traffic.family;
     let largest = covering_prefixes(family, &case.traffic.sources);
     let mut out = Vec::new();
@@ -125,7 +119,10 @@ fn wanted(case: &Case, dropped: &[Dropped<'_>]) -> Vec<(Leg, Prefix)> {
             };
             let inside = remotes.intersection(&window.into());
             if let (Some(first), Some(last)) = (inside.min(), inside.spans().last()) {
-                out.push((*leg, common_prefix(family, first, last.last)));
+                out.push(NewRule {
+                    leg: *leg,
+                    remote: common_prefix(family, first, last.last),
+                });
             }
         }
     }
@@ -154,44 +151,10 @@ fn nearest_object(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opti
     side.objects.iter().position(|object| object.name == name)
 }
 
-/// Names for the rules that the object does not have. They tell the direction, so that the fixes of both directions of one
-/// security group can be applied one after the other.
-fn named(taken: &BTreeSet<&str>, direction: Direction, wanted: Vec<(Leg, Prefix)>) -> Vec<NewRule> {
-    let stem = match direction {
-        Direction::Ingress => "health-check-in",
-        Direction::Egress => "health-check-out",
-    };
-    let mut number = 0;
-    wanted
-        .into_iter()
-        .map(|(leg, remote)| {
-            let name = loop {
-                number += 1;
-                let name = if number == 1 {
-                    stem.to_owned()
-                } else {
-                    format!("{stem}-{number}")
-                };
-                if !taken.contains(name.as_str()) {
-                    break name;
-                }
-            };
-            NewRule { name, leg, remote }
-        })
-        .collect()
-}
-
-fn place(
-    case: &Case,
-    side: &Side<'_>,
-    segment: usize,
-    denials: &[Denial<'_>],
-    wanted: &[(Leg, Prefix)],
-) -> Option<FixPlan> {
+fn place(case: &Case, side: &Side<'_>, segment: usize, denials: &[Denial<'_>], wanted: &[NewRule]) -> Option<FixPlan> {
     let object: &RuleSet = side.objects.get(segment)?;
     let rules = side.segments.get(segment)?.rules;
-    let taken: BTreeSet<&str> = object.names_beside(side.layer, side.direction).collect();
-    if taken.len() + wanted.len() > MAX_RULES {
+    if written_beside(object, side) + wanted.len() > MAX_RULES {
         return None;
     }
     let here: Vec<&Rule> = denials
@@ -226,13 +189,23 @@ fn place(
         layer: side.layer,
         direction: side.direction,
         object: Some(Arc::clone(&object.name)),
-        rules: named(&taken, side.direction, wanted.to_vec()),
+        rules: wanted.to_vec(),
         placement,
-        array_may_be_absent: taken.is_empty() && !object.from_server,
         verified: false,
     };
     plan.verified = verify(case, side, segment, &plan);
     plan.verified.then_some(plan)
+}
+
+/// How many rules stand in the array to which a new one goes: a security group has one array, a network ACL one for each
+/// direction.
+fn written_beside(object: &RuleSet, side: &Side<'_>) -> usize {
+    let [ingress, egress] = object.written;
+    match (side.layer, side.direction) {
+        (Layer::SecurityGroup, _) => ingress + egress,
+        (Layer::NetworkAcl, Direction::Ingress) => ingress,
+        (Layer::NetworkAcl, Direction::Egress) => egress,
+    }
 }
 
 /// The fewest moves back in priority that let a new rule at priority 1 come before `deny` and keep the order of all
@@ -370,6 +343,6 @@ fn compiled(case: &Case, layer: Layer, new: &NewRule, priority: u8) -> Rule {
         local_ports: only(Span::one(case.traffic.port)),
         index: NEW,
         priority,
-        name: new.name.as_str().into(),
+        name: "".into(),
     }
 }

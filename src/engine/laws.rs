@@ -1,8 +1,6 @@
 //! Algebraic laws of the engine, on random rule lists over few values, so that rules meet often.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::{
@@ -147,7 +145,7 @@ fn case(traffic: Traffic, layer: Layer, direction: Direction, rules: &[Rule]) ->
     let mut set = RuleSet::new("x");
     for rule in rules {
         set.push(direction, Family::V4, rule.clone());
-        set.names[usize::from(direction == Direction::Egress)].push(Arc::clone(&rule.name));
+        set.written[usize::from(direction == Direction::Egress)] += 1;
     }
     let (mut groups, mut acl) = (SecurityGroupState::NotApplied, NetworkAclState::Absent);
     match layer {
@@ -249,7 +247,9 @@ proptest! {
         more.insert(at.min(rules.len()), extra);
         let first = |rules: &[Rule]| {
             let verdict = diagnose(&case(traffic.clone(), layer, direction, rules));
-            verdict.findings.into_iter().find(|f| f.side == Some((layer, direction))).map(|f| f.check)
+            verdict.outcomes.findings().map(|(check, _)| check).find(|check| {
+                CheckId::of(layer, direction).iter().any(|(own, _)| own == check)
+            })
         };
         if let Some(after) = first(&more) {
             let before = first(&rules);
@@ -264,7 +264,7 @@ proptest! {
         let case = case(traffic, layer, direction, &fitting(layer, rules));
         let verdict = diagnose(&case);
         for side in Side::all(&case) {
-            let fails = verdict.findings.iter().any(|f| f.side == Some((side.layer, side.direction)));
+            let fails = verdict.outcomes.of_side(side.layer, side.direction).next().is_some();
             let fix = verdict.fixes.iter().find(|fix| (fix.layer, fix.direction) == (side.layer, side.direction));
             prop_assert_eq!(fails, fix.is_some_and(|fix| fix.verified));
         }
@@ -350,11 +350,7 @@ fn thin_denies_before_wide_ones_do_not_explode() {
     };
     for direction in [Direction::Ingress, Direction::Egress] {
         let verdict = diagnose(&case(traffic.clone(), Layer::NetworkAcl, direction, &rules));
-        let failed = verdict
-            .findings
-            .iter()
-            .filter(|f| f.side == Some((Layer::NetworkAcl, direction)))
-            .count();
+        let failed = verdict.outcomes.of_side(Layer::NetworkAcl, direction).count();
         assert_eq!(failed, 5, "everything is denied");
     }
 }
@@ -368,8 +364,7 @@ fn denies_everything(rules: &[Rule], sources: SpanSet<u128>) -> usize {
         port: PORT,
     };
     let verdict = diagnose(&case(traffic, Layer::NetworkAcl, Direction::Ingress, rules));
-    let side = Some((Layer::NetworkAcl, Direction::Ingress));
-    verdict.findings.iter().filter(|f| f.side == side).count()
+    verdict.outcomes.of_side(Layer::NetworkAcl, Direction::Ingress).count()
 }
 
 fn deny(index: u32) -> Rule {

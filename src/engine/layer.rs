@@ -1,7 +1,8 @@
 //! The two layers that judge health check traffic: security groups on the interface, the network ACL of the subnet.
 
 use super::{
-    AddressGroups, Case, Direction, Family, NetworkAclState, Region, RuleSet, Rules, SecurityGroupState, Span, SpanSet,
+    AddressGroups, Case, Direction, Family, NetworkAclState, Region, RuleSet, Rules, SecurityGroupState, SpanSet,
+    exempt::exempt,
     filter::{Filter, Segment},
 };
 
@@ -28,12 +29,6 @@ pub(crate) struct Side<'a> {
     /// Remote addresses whose packets pass before any rule (domain §4).
     pub(crate) exempt: SpanSet<u128>,
 }
-
-/// Outbound traffic to this prefix always passes the network ACL (domain §4): 100.125.0.0/16.
-pub const ALWAYS_OUTBOUND: Span<u128> = Span {
-    first: 0x647d_0000,
-    last: 0x647d_ffff,
-};
 
 impl<'a> Side<'a> {
     /// The sides of a case that have rules to go by, in table order.
@@ -103,11 +98,4 @@ impl Rules {
             },
         }
     }
-}
-
-fn exempt(case: &Case, direction: Direction) -> SpanSet<u128> {
-    let within_subnet = case.subnet.iter().any(|prefix| prefix.contains(case.traffic.local));
-    let subnet = case.subnet.iter().copied().filter(|_| within_subnet);
-    let always = direction == Direction::Egress && case.traffic.family == super::Family::V4;
-    subnet.chain(always.then_some(ALWAYS_OUTBOUND)).collect()
 }

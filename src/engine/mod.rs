@@ -10,13 +10,16 @@
 mod address;
 mod case;
 mod check;
+mod configuration;
 mod diagnose;
 mod evidence;
+mod exempt;
 mod filter;
 mod fix;
 #[cfg(test)]
 mod laws;
 mod layer;
+mod outcome;
 mod reach;
 mod region;
 mod rule;
@@ -27,11 +30,13 @@ mod walk;
 
 pub use address::{Family, Prefix, covering_prefixes, format_address, format_prefix, number, prefix_span};
 pub use case::{Case, NetworkAclState, SecurityGroupState};
-pub use check::{Category, CheckId, Dimension, Severity};
+pub use check::{Category, CheckId, Dimension, JudgedBy, Setting, Severity};
 pub use diagnose::{Verdict, diagnose};
-pub use evidence::{Decision, Evidence, Finding, Impact, Nearest, Packet, Values};
+pub use evidence::{Decision, Evidence, Has, Nearest, Packet, Values};
+pub use exempt::{ALWAYS_OUTBOUND, Exempt, Part};
 pub use fix::{FixPlan, NewRule, Placement};
-pub use layer::{ALWAYS_OUTBOUND, Layer};
+pub use layer::Layer;
+pub use outcome::{Finding, Impact, Outcome, Outcomes, RuleFinding, Why};
 pub use region::{Block, Region};
 pub use rule::{
     Action, AddressGroups, AddressMatch, AddressSet, Direction, PortMatch, ProtocolMatch, Rule, RuleSet, Rules,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Family, Layer, Span, SpanSet, span::contains};
+use super::{Family, Span, SpanSet, span::contains};
 
 /// What a rule does with a packet that it matches.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -257,10 +257,8 @@ pub struct RuleSet {
     lists: [Vec<Rule>; 4],
     /// Names of the address groups that its rules refer to, by slot, each once.
     pub group_names: Vec<Arc<str>>,
-    /// Names of all its rules, of both directions, disabled ones too: a new rule takes another.
-    pub names: [Vec<Arc<str>>; 2],
-    /// Whether the object comes from an API server, which fills in the defaults of its schema.
-    pub from_server: bool,
+    /// How many rules of each direction are written in it, disabled ones too: an object holds so many and no more.
+    pub written: [usize; 2],
 }
 
 impl RuleSet {
@@ -293,15 +291,6 @@ impl RuleSet {
         if let Some(list) = self.lists.get_mut(Self::at(direction, family)) {
             list.push(rule);
         }
-    }
-
-    /// The names beside which a new rule is put: a security group has one array, a network ACL one for each direction.
-    pub(crate) fn names_beside(&self, layer: Layer, direction: Direction) -> impl Iterator<Item = &str> {
-        let [ingress, egress] = &self.names;
-        let all = layer == Layer::SecurityGroup;
-        let ingress = ingress.iter().filter(move |_| all || direction == Direction::Ingress);
-        let egress = egress.iter().filter(move |_| all || direction == Direction::Egress);
-        ingress.chain(egress).map(|name| &**name)
     }
 
     /// Puts a security group's rules into the order of evaluation: by priority, deny before allow, position (domain §3).

@@ -37,6 +37,17 @@ pub struct Collected {
     pub source_origin: Option<SourceOrigin>,
     /// The names of its security groups in order.
     pub security_groups: Vec<String>,
+    /// The objects whose rules decide: what a fix changes.
+    pub rule_objects: RuleObjects,
+}
+
+/// The objects whose rules decide over one backend server, as users wrote them.
+#[derive(Clone, Debug, Default)]
+pub struct RuleObjects {
+    /// Its security groups in order, those that can be read.
+    pub security_groups: Vec<Arc<SecurityGroup>>,
+    /// The network ACL of its subnet.
+    pub network_acl: Option<Arc<NetworkACL>>,
 }
 
 impl World {
@@ -57,6 +68,12 @@ impl World {
         };
         let (displayed, displayed_reason) = displayed::health(namespace, &backend.object);
         Some(Collected {
+            rule_objects: RuleObjects {
+                security_groups: readable_groups(namespace, backend)
+                    .map(|group| Arc::clone(&group.object))
+                    .collect(),
+                network_acl: readable_acl(namespace, backend).map(|acl| Arc::clone(&acl.object)),
+            },
             displayed,
             displayed_reason: displayed_reason.to_owned(),
             case,
@@ -114,15 +131,26 @@ fn security_groups(namespace: &Namespace, backend: &Readable<BackendServer>) -> 
     if !spec.port_security_enabled {
         return SecurityGroupState::NotApplied;
     }
-    let groups = spec.security_group_refs.iter();
-    let groups = groups.filter_map(|group| namespace.readable::<SecurityGroup>(&group.name));
+    let groups = readable_groups(namespace, backend);
     SecurityGroupState::Groups(groups.map(|group| rules(namespace, &group.compiled.rules)).collect())
 }
 
+fn readable_groups<'a>(
+    namespace: &'a Namespace,
+    backend: &'a Readable<BackendServer>,
+) -> impl Iterator<Item = &'a Readable<SecurityGroup>> {
+    let groups = backend.object.spec.security_group_refs.iter();
+    groups.filter_map(|group| namespace.readable::<SecurityGroup>(&group.name))
+}
+
+fn readable_acl<'a>(namespace: &'a Namespace, backend: &Readable<BackendServer>) -> Option<&'a Readable<NetworkACL>> {
+    let subnet = backend.object.spec.subnet_ref.as_ref()?;
+    let acl = namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL).next()?;
+    namespace.readable::<NetworkACL>(acl)
+}
+
 fn network_acl(namespace: &Namespace, backend: &Readable<BackendServer>) -> NetworkAclState {
-    let subnet = backend.object.spec.subnet_ref.as_ref();
-    let acl = subnet.and_then(|subnet| namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL).next());
-    match acl.and_then(|acl| namespace.readable::<NetworkACL>(acl)) {
+    match readable_acl(namespace, backend) {
         None => NetworkAclState::Absent,
         Some(acl) if !acl.object.spec.enabled => NetworkAclState::Off(Arc::clone(&acl.compiled.rules.name)),
         Some(acl) => NetworkAclState::InForce {

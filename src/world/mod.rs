@@ -37,7 +37,7 @@ use crate::{
 
 pub use crate::api::v1alpha1::{Kind, Object};
 pub use affected::Affected;
-pub use collect::Collected;
+pub use collect::{Collected, RuleObjects};
 use entry::{Entry, WorldKind};
 pub use incoming::{Incoming, Unreadable};
 pub use key::Key;

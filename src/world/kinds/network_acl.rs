@@ -21,7 +21,6 @@ impl WorldKind for NetworkACL {
         let name = self.metadata.name.as_deref().unwrap_or_default();
         let mut reader = Reader::new(format!("NetworkACL {name}"));
         let mut out = RuleSet::new(name);
-        out.from_server = self.metadata.resource_version.is_some();
         let sides = [
             (Direction::Ingress, "spec.ingress", &self.spec.ingress),
             (Direction::Egress, "spec.egress", &self.spec.egress),
@@ -29,8 +28,8 @@ impl WorldKind for NetworkACL {
         for (slot, (direction, array, rules)) in sides.into_iter().enumerate() {
             for (at, rule) in rules.iter().enumerate() {
                 let rule_name: Arc<str> = rule.name.as_str().into();
-                if let Some(names) = out.names.get_mut(slot) {
-                    names.push(Arc::clone(&rule_name));
+                if let Some(written) = out.written.get_mut(slot) {
+                    *written += 1;
                 }
                 if !rule.enabled {
                     continue;

@@ -21,15 +21,14 @@ impl WorldKind for SecurityGroup {
         let name = self.metadata.name.as_deref().unwrap_or_default();
         let mut reader = Reader::new(format!("SecurityGroup {name}"));
         let mut out = RuleSet::new(name);
-        out.from_server = self.metadata.resource_version.is_some();
         for (at, rule) in self.spec.rules.iter().enumerate() {
             let (direction, slot) = match rule.direction {
                 ApiDirection::Ingress => (Direction::Ingress, 0),
                 ApiDirection::Egress => (Direction::Egress, 1),
             };
             let rule_name: Arc<str> = rule.name.as_str().into();
-            if let Some(names) = out.names.get_mut(slot) {
-                names.push(Arc::clone(&rule_name));
+            if let Some(written) = out.written.get_mut(slot) {
+                *written += 1;
             }
             if !rule.enabled {
                 continue;

@@ -1,0 +1,227 @@
+//! Fixes as values: which object, which rules under which names, which operations on its manifest (domain §8).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kube::Resource;
+
+use crate::{
+    engine::{Case, Direction, FixPlan, Layer, Leg, NetworkAclState, Placement, Prefix},
+    world::{Collected, RuleObjects},
+};
+
+/// A change that heals one direction of one layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fix {
+    /// The layer.
+    pub layer: Layer,
+    /// The direction.
+    pub direction: Direction,
+    /// The object to change.
+    pub target: Target,
+    /// The rules to add, in order.
+    pub rules: Vec<NewRule>,
+    /// Where.
+    pub placement: Placement,
+    /// Name of the rule before which they go, in a network ACL.
+    pub ahead_of: Option<Arc<str>>,
+    /// What to do with the object's manifest, in order; empty when the object is still to be created.
+    pub operations: Vec<Operation>,
+    /// Whether the changed rules were judged again, dropped nothing and opened nothing but health check traffic.
+    pub verified: bool,
+}
+
+/// The object to change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Target {
+    /// An object that is there.
+    Existing(Arc<str>),
+    /// A security group that is still to be created, and attached.
+    New(String),
+}
+
+impl Target {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Existing(name) => name,
+            Self::New(name) => name,
+        }
+    }
+}
+
+/// An allow rule to add.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewRule {
+    /// A name that no rule of its array has yet.
+    pub name: String,
+    /// The direction.
+    pub direction: Direction,
+    /// The packets' leg.
+    pub leg: Leg,
+    /// The remote prefix.
+    pub remote: Prefix,
+    /// Its priority, in a security group.
+    pub priority: u8,
+}
+
+/// One operation on the array of rules.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Operation {
+    /// Gives the rule at this position another priority.
+    SetPriority {
+        /// The position.
+        index: u32,
+        /// The priority.
+        priority: u8,
+    },
+    /// Sets the array as a whole, since it may be absent.
+    SetRules(Vec<NewRule>),
+    /// Puts a rule in before the one at this position, or at the end.
+    Insert {
+        /// The position; `None`: at the end.
+        before: Option<usize>,
+        /// The rule.
+        rule: NewRule,
+    },
+}
+
+/// The fixes of a verdict.
+pub(super) fn fixes(collected: &Collected, case: &Case, plans: &[FixPlan]) -> Vec<Fix> {
+    let mut out: Vec<(Fix, bool)> = plans.iter().map(|plan| fix(collected, case, plan)).collect();
+    // An array that may be absent can only be set as a whole. A security group has one for both directions: the fix of either
+    // sets the rules of both, so that applying one after the other loses nothing.
+    let absent: Vec<Fix> = out
+        .iter()
+        .filter_map(|(fix, absent)| absent.then(|| fix.clone()))
+        .collect();
+    for (fix, _) in out.iter_mut().filter(|(_, absent)| *absent) {
+        let same_array = absent
+            .iter()
+            .filter(|other| (other.layer, &other.target) == (fix.layer, &fix.target))
+            .filter(|other| other.layer == Layer::SecurityGroup || other.direction == fix.direction);
+        let rules = same_array.flat_map(|other| &other.rules).cloned().collect();
+        fix.operations.push(Operation::SetRules(rules));
+    }
+    out.into_iter().map(|(fix, _)| fix).collect()
+}
+
+/// One fix, and whether the array to which its rules go may be absent: then it lacks the operation that sets it.
+fn fix(collected: &Collected, case: &Case, plan: &FixPlan) -> (Fix, bool) {
+    let array = plan
+        .object
+        .as_deref()
+        .and_then(|name| Array::of(&collected.rule_objects, plan.layer, plan.direction, name));
+    let taken = array.as_ref().map(|array| array.names.clone()).unwrap_or_default();
+    let priority = match plan.placement {
+        Placement::Priority { priority, .. } => priority,
+        Placement::Before(_) | Placement::Append | Placement::NewGroup => 1,
+    };
+    let rules: Vec<NewRule> = plan
+        .rules
+        .iter()
+        .zip(free_names(&taken, plan.direction))
+        .map(|(rule, name)| NewRule {
+            name,
+            direction: plan.direction,
+            leg: rule.leg,
+            remote: rule.remote,
+            priority,
+        })
+        .collect();
+    let mut operations = Vec::new();
+    if let Placement::Priority { moves, .. } = &plan.placement {
+        let moves = moves
+            .iter()
+            .map(|&(index, priority)| Operation::SetPriority { index, priority });
+        operations.extend(moves);
+    }
+    let absent = array.is_some_and(|array| array.may_be_absent);
+    if plan.object.is_some() && !absent {
+        let before = |at| match plan.placement {
+            Placement::Before(index) => Some(index as usize + at),
+            Placement::Priority { .. } | Placement::Append | Placement::NewGroup => None,
+        };
+        operations.extend(rules.iter().enumerate().map(|(at, rule)| Operation::Insert {
+            before: before(at),
+            rule: rule.clone(),
+        }));
+    }
+    let backend = collected.backend.metadata.name.as_deref().unwrap_or_default();
+    let fix = Fix {
+        layer: plan.layer,
+        direction: plan.direction,
+        target: match &plan.object {
+            Some(name) => Target::Existing(Arc::clone(name)),
+            None => Target::New(format!("{backend}-health-check")),
+        },
+        ahead_of: ahead_of(case, plan),
+        rules,
+        placement: plan.placement.clone(),
+        operations,
+        verified: plan.verified,
+    };
+    (fix, absent)
+}
+
+fn ahead_of(case: &Case, plan: &FixPlan) -> Option<Arc<str>> {
+    let (Placement::Before(index), NetworkAclState::InForce { rules, .. }) = (&plan.placement, &case.network_acl)
+    else {
+        return None;
+    };
+    let rules = rules.set.rules(plan.direction, case.traffic.family);
+    let rule = rules.iter().find(|rule| rule.index == *index)?;
+    Some(Arc::clone(&rule.name))
+}
+
+/// The array of an object to which new rules go.
+struct Array<'a> {
+    names: BTreeSet<&'a str>,
+    /// Whether the manifest may lack it: it holds nothing, and no API server has put the empty array in.
+    may_be_absent: bool,
+}
+
+impl<'a> Array<'a> {
+    fn of(objects: &'a RuleObjects, layer: Layer, direction: Direction, name: &str) -> Option<Self> {
+        fn array<'a>(object: &impl Resource, names: impl Iterator<Item = &'a str>) -> Array<'a> {
+            let names: BTreeSet<&str> = names.collect();
+            Array {
+                may_be_absent: names.is_empty() && object.meta().resource_version.is_none(),
+                names,
+            }
+        }
+        match layer {
+            Layer::SecurityGroup => {
+                let mut groups = objects.security_groups.iter();
+                let group = groups.find(|group| group.metadata.name.as_deref() == Some(name))?;
+                let rules = group.spec.rules.iter();
+                Some(array(&**group, rules.map(|rule| rule.name.as_str())))
+            }
+            Layer::NetworkAcl => {
+                let acl = objects.network_acl.as_ref()?;
+                let rules = match direction {
+                    Direction::Ingress => &acl.spec.ingress,
+                    Direction::Egress => &acl.spec.egress,
+                };
+                Some(array(&**acl, rules.iter().map(|rule| rule.name.as_str())))
+            }
+        }
+    }
+}
+
+/// Names that are not taken. They tell the direction, so that the fixes of both directions of one security group can be
+/// applied one after the other.
+fn free_names<'a>(taken: &'a BTreeSet<&str>, direction: Direction) -> impl Iterator<Item = String> + 'a {
+    let stem = match direction {
+        Direction::Ingress => "health-check-in",
+        Direction::Egress => "health-check-out",
+    };
+    let names = (1u32..).map(move |number| {
+        if number == 1 {
+            stem.to_owned()
+        } else {
+            format!("{stem}-{number}")
+        }
+    });
+    names.filter(|name| !taken.contains(name.as_str()))
+}

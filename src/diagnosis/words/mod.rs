@@ -1,0 +1,4 @@
+//! The words: every sentence that is shown, each kind in its own file. Nothing here decides anything, and nothing reads what
+//! is made here.
+
+pub mod fixes;
