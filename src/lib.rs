@@ -8,4 +8,5 @@ pub mod diagnosis;
 pub mod engine;
 pub mod manifest;
 pub mod telemetry;
+pub mod text;
 pub mod world;

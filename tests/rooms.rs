@@ -122,3 +122,23 @@ fn nothing_outside_the_tests_unwraps() {
         }
     }
 }
+
+/// A second set of unsafe characters would be a hole in one of the two.
+#[test]
+fn only_the_text_room_says_which_characters_are_unsafe() {
+    let marks = [
+        "is_control",
+        "u{200",
+        "u{202",
+        "u{206",
+        "u{ad}",
+        "u{1b}",
+        "x1b",
+        "u{7f}",
+    ];
+    for (path, code) in sources("src") {
+        for mark in marks.iter().filter(|_| !path.ends_with("src/text.rs")) {
+            assert!(!code.contains(mark), "{path} has {mark:?}: use crate::text::clean");
+        }
+    }
+}

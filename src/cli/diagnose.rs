@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
 };
 
+use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 use ipnet::IpNet;
 use k8s_openapi::{
@@ -15,11 +16,7 @@ use k8s_openapi::{
 };
 use serde_json::json;
 
-use super::{
-    FAULTS, INVALID,
-    table::{self, Style},
-    text::printable,
-};
+use super::{FAULTS, INVALID, table};
 use crate::{
     api::v1alpha1::{
         BackendServer, BackendServerStatus, HealthState, ReportedHealth,
@@ -27,6 +24,7 @@ use crate::{
     },
     diagnosis::backend_server_status,
     manifest::{self, Item, Limits, Loaded},
+    text::clean,
     world::{Incoming, Kind, Object, Settings, Unreadable, World},
 };
 
@@ -82,6 +80,17 @@ enum Color {
     Never,
 }
 
+impl From<Color> for ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            // Looks at the terminal, at NO_COLOR (https://no-color.org) and at CLICOLOR.
+            Color::Auto => Self::Auto,
+            Color::Always => Self::AlwaysAnsi,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
 fn prefix(text: &str) -> Result<IpNet, String> {
     let net: IpNet = text
         .parse()
@@ -110,8 +119,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match args.output {
         Format::Table => {
-            let style = Style::new(colour_wanted(args.color), width());
-            out.write_all(table::render(&backends, &style).as_bytes())?;
+            let text = table::render(&backends, width());
+            AutoStream::new(io::stdout().lock(), args.color.into()).write_all(text.as_bytes())?;
         }
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, &list(&backends)?).map_err(io::Error::from)?;
@@ -166,7 +175,7 @@ fn invalid_values(world: &World) -> usize {
     let mut err = io::stderr().lock();
     for (key, fault) in invalid.iter().take(MAX_PROBLEMS) {
         let line = format!("{}: namespace {}: {fault}", reasons::INVALID_SPEC, key.namespace);
-        let _ = writeln!(err, "error: {}", printable(&line));
+        let _ = writeln!(err, "error: {}", clean(&line));
     }
     if let Some(more) = invalid.len().checked_sub(MAX_PROBLEMS).filter(|more| *more > 0) {
         let _ = writeln!(err, "error: and {more} more");
@@ -242,7 +251,7 @@ fn exit_code(loaded: &Loaded, backends: &[BackendServer], strict: bool) -> ExitC
 fn complain(loaded: &Loaded) {
     let mut err = io::stderr().lock();
     for problem in loaded.errors.iter().take(MAX_PROBLEMS) {
-        let _ = writeln!(err, "error: {}", printable(&problem.to_string()));
+        let _ = writeln!(err, "error: {}", clean(&problem.to_string()));
     }
     if let Some(more) = loaded.errors.len().checked_sub(MAX_PROBLEMS).filter(|more| *more > 0) {
         let _ = writeln!(err, "error: and {more} more");
@@ -262,16 +271,7 @@ fn warn_of_refusals(backends: &[BackendServer]) {
             "BackendServer {name} not diagnosed: {}: {}",
             refusal.reason, refusal.message
         );
-        let _ = writeln!(err, "warning: {}", printable(&line));
-    }
-}
-
-fn colour_wanted(color: Color) -> bool {
-    match color {
-        Color::Always => true,
-        Color::Never => false,
-        // https://no-color.org: any value but the empty one.
-        Color::Auto => io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        let _ = writeln!(err, "warning: {}", clean(&line));
     }
 }
 

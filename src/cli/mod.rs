@@ -4,7 +4,6 @@ mod crds;
 mod diagnose;
 pub mod run;
 mod table;
-mod text;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -48,7 +47,7 @@ pub fn main() -> ExitCode {
             let _ = writeln!(
                 std::io::stderr(),
                 "elb-doctor: {}",
-                text::printable(&format!("{error:#}"))
+                crate::text::clean(&format!("{error:#}"))
             );
             ExitCode::from(INVALID)
         }

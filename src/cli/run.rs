@@ -26,7 +26,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     controller::{Controller, LeaseSettings, Options},
-    telemetry::{AdminServer, LogFormat, Metrics, init_logs, parse_filter, printable},
+    telemetry::{AdminServer, LogFormat, Metrics, init_logs, parse_filter},
+    text::clean,
     world::Settings,
 };
 
@@ -260,7 +261,7 @@ fn unusable(what: &str, error: &KubeconfigError) -> anyhow::Error {
 /// Says in one line whether the API server answers; goes on either way, as watches try again for ever.
 async fn greet(client: Client, url: String) {
     match tokio::time::timeout(FIRST_ANSWER, client.apiserver_version()).await {
-        Ok(Ok(version)) => info!(cluster = %url, version = %printable(&version.git_version), "the API server answers"),
+        Ok(Ok(version)) => info!(cluster = %url, version = %clean(&version.git_version), "the API server answers"),
         Ok(Err(error)) => warn!(
             cluster = %url,
             "the API server does not answer as it should: {}",

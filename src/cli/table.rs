@@ -2,66 +2,39 @@
 
 use std::fmt::Write as _;
 
+use anstyle::{AnsiColor, Style};
 use kube::ResourceExt as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{
-    diagnose::{condition, refusal},
-    text::{printable, shell_word, wrap},
-};
+use super::diagnose::{condition, refusal};
 use crate::api::v1alpha1::{
     BackendServer, Blocked, Decision, Diagnosis, DiagnosisImpact, Direction, FailedCheck, Fix, ItemImpact, Nearest,
     NearestDimension, RuleAction, RuleKind, Witness,
     conditions::{reasons, types},
 };
-use crate::diagnosis::percentage;
+use crate::text::{clean, field_list, is_unsafe, percentage, shell_word, wrap};
 
-/// How the table looks.
-pub struct Style {
-    colour: bool,
-    width: usize,
-}
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
 
-#[derive(Clone, Copy)]
-enum Ink {
-    Bold,
-    Dim,
-    Red,
-    Yellow,
-    Green,
-}
-
-impl Style {
-    /// With colours or without, for that many columns.
-    pub fn new(colour: bool, width: usize) -> Self {
-        Self { colour, width }
-    }
-
-    fn ink(&self, ink: Ink, text: &str) -> String {
-        if !self.colour {
-            return text.to_owned();
-        }
-        let code = match ink {
-            Ink::Bold => "1",
-            Ink::Dim => "2",
-            Ink::Red => "31;1",
-            Ink::Yellow => "33",
-            Ink::Green => "32",
-        };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
-    }
+/// The text in a style. Whoever prints it takes the styles out where they are not wanted.
+fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
 }
 
 /// Namespace and name.
 pub fn name(backend: &BackendServer) -> String {
     let namespace = backend.namespace().unwrap_or_else(|| "default".into());
-    printable(&format!("{namespace}/{}", backend.name_any()))
+    clean(&format!("{namespace}/{}", backend.name_any())).into_owned()
 }
 
-/// The whole table.
-pub fn render(backends: &[BackendServer], style: &Style) -> String {
+/// The whole table, in lines of at most `width` columns.
+pub fn render(backends: &[BackendServer], width: usize) -> String {
     let mut page = Page {
-        style,
+        width,
         text: String::new(),
     };
     if backends.is_empty() {
@@ -82,20 +55,19 @@ pub fn render(backends: &[BackendServer], style: &Style) -> String {
     page.text
 }
 
-struct Page<'s> {
-    style: &'s Style,
+struct Page {
+    width: usize,
     text: String,
 }
 
-impl Page<'_> {
+impl Page {
     fn backend(&mut self, backend: &BackendServer) {
-        let style = self.style;
-        let title = style.ink(Ink::Bold, &name(backend));
-        let health = health(backend, style);
+        let title = styled(BOLD, &name(backend));
+        let health = health(backend);
         if let Some(refusal) = refusal(backend) {
             let quiet = refusal.reason == reasons::BACKEND_NOT_UNHEALTHY;
-            let ink = if quiet { Ink::Dim } else { Ink::Yellow };
-            let reason = style.ink(ink, &format!("not diagnosed: {}", printable(&refusal.reason)));
+            let style = if quiet { DIM } else { YELLOW };
+            let reason = styled(style, &format!("not diagnosed: {}", clean(&refusal.reason)));
             let _ = writeln!(self.text, "{title}  {health}  {reason}");
             if !quiet {
                 self.paragraph("  ", "  ", &refusal.message);
@@ -107,10 +79,10 @@ impl Page<'_> {
             return;
         };
         let verdict = if diagnosis.failed == 0 {
-            style.ink(Ink::Green, &format!("no fault in {} items", diagnosis.checked))
+            styled(GREEN, &format!("no fault in {} items", diagnosis.checked))
         } else {
-            style.ink(
-                Ink::Red,
+            styled(
+                RED,
                 &format!("{} of {} items failed", diagnosis.failed, diagnosis.checked),
             )
         };
@@ -127,11 +99,7 @@ impl Page<'_> {
         }
         if !diagnosis.next_steps.is_empty() {
             self.text.push('\n');
-            let _ = writeln!(
-                self.text,
-                "  {}",
-                style.ink(Ink::Bold, "What remains, most likely first")
-            );
+            let _ = writeln!(self.text, "  {}", styled(BOLD, "What remains, most likely first"));
             for (i, step) in diagnosis.next_steps.iter().enumerate() {
                 self.paragraph(&format!("  {}. ", i + 1), "     ", step);
             }
@@ -158,40 +126,32 @@ impl Page<'_> {
             &format!("{} probes to {port} from {sources}", word(&probe.protocol)),
         );
         let percent = percent(&diagnosis.dropped_share);
-        let (impact, ink, means) = match diagnosis.impact {
-            DiagnosisImpact::Blocks => ("Blocks", Ink::Red, format!("every probe is dropped ({percent})")),
-            DiagnosisImpact::Intermittent => (
-                "Intermittent",
-                Ink::Yellow,
-                format!("{percent} of the probes are dropped"),
-            ),
-            DiagnosisImpact::Advisory => ("Advisory", Ink::Yellow, "no probe is dropped".into()),
+        let (impact, style, means) = match diagnosis.impact {
+            DiagnosisImpact::Blocks => ("Blocks", RED, format!("every probe is dropped ({percent})")),
+            DiagnosisImpact::Intermittent => ("Intermittent", YELLOW, format!("{percent} of the probes are dropped")),
+            DiagnosisImpact::Advisory => ("Advisory", YELLOW, "no probe is dropped".into()),
             DiagnosisImpact::None => return,
         };
-        let _ = writeln!(self.text, "  {}: {means}", self.style.ink(ink, impact));
+        let _ = writeln!(self.text, "  {}: {means}", styled(style, impact));
     }
 
     fn check(&mut self, check: &FailedCheck, has_groups: bool) {
-        let (impact, ink) = match check.impact {
-            ItemImpact::Blocks => ("Blocks", Ink::Red),
-            ItemImpact::Intermittent => ("Intermittent", Ink::Yellow),
-            ItemImpact::Advisory => ("Advisory", Ink::Dim),
+        let (impact, style) = match check.impact {
+            ItemImpact::Blocks => ("Blocks", RED),
+            ItemImpact::Intermittent => ("Intermittent", YELLOW),
+            ItemImpact::Advisory => ("Advisory", DIM),
         };
-        let cross = self.style.ink(ink, "✗");
-        let item = self.style.ink(Ink::Bold, &printable(&check.item));
-        let tail = format!(
-            "{}, {}, {impact}",
-            printable(&check.category),
-            printable(&check.severity)
-        );
+        let cross = styled(style, "✗");
+        let item = styled(BOLD, &clean(&check.item));
+        let tail = format!("{}, {}, {impact}", clean(&check.category), clean(&check.severity));
         // On one line where both fit.
-        let gap = if 4 + check.item.width() + 2 + tail.width() <= self.style.width {
+        let gap = if 4 + check.item.width() + 2 + tail.width() <= self.width {
             "  "
         } else {
             "\n    "
         };
-        let _ = writeln!(self.text, "  {cross} {item}{gap}{}", self.style.ink(ink, &tail));
-        let _ = writeln!(self.text, "    {}", self.style.ink(Ink::Dim, &printable(&check.id)));
+        let _ = writeln!(self.text, "  {cross} {item}{gap}{}", styled(style, &tail));
+        let _ = writeln!(self.text, "    {}", styled(DIM, &clean(&check.id)));
         self.paragraph("    ", "    ", &check.reason);
         if let Some(blocked) = &check.blocked {
             self.field("drops", &blocked_words(blocked));
@@ -214,12 +174,12 @@ impl Page<'_> {
             Direction::Egress => "outbound",
         };
         let verified = if fix.verified {
-            self.style.ink(Ink::Green, "verified")
+            styled(GREEN, "verified")
         } else {
-            self.style.ink(Ink::Yellow, "not verified")
+            styled(YELLOW, "not verified")
         };
-        let head = self.style.ink(Ink::Bold, "Fix");
-        let object = printable(&format!("{} {}", word(&fix.kind), fix.name));
+        let head = styled(BOLD, "Fix");
+        let object = format!("{} {}", word(&fix.kind), clean(&fix.name));
         let _ = writeln!(self.text, "  {head}  {object}, {direction} ({verified})");
         self.paragraph("    ", "    ", &fix.summary);
         if let Some(patch) = &fix.patch {
@@ -229,7 +189,7 @@ impl Page<'_> {
     }
 
     fn field(&mut self, label: &str, text: &str) {
-        let first = format!("    {}", self.style.ink(Ink::Dim, &format!("{label:<9}")));
+        let first = format!("    {}", styled(DIM, &format!("{label:<9}")));
         self.wrapped(&first, 13, text);
     }
 
@@ -238,7 +198,7 @@ impl Page<'_> {
     }
 
     fn wrapped(&mut self, first: &str, indent: usize, text: &str) {
-        let lines = wrap(text, self.style.width.saturating_sub(indent).max(20));
+        let lines = wrap(text, self.width.saturating_sub(indent).max(20));
         for (i, line) in lines.iter().enumerate() {
             let _ = if i == 0 {
                 writeln!(self.text, "{first}{line}")
@@ -268,36 +228,30 @@ impl Page<'_> {
 }
 
 /// The displayed health and the reported reason behind it.
-fn health(backend: &BackendServer, style: &Style) -> String {
+fn health(backend: &BackendServer) -> String {
     let Some(condition) = condition(backend, types::HEALTHY) else {
         return "Unknown".into();
     };
-    let (word, ink) = match condition.status.as_str() {
-        "True" => ("Healthy", Ink::Green),
-        "False" => ("Unhealthy", Ink::Red),
-        _ => ("Unknown", Ink::Yellow),
+    let (word, style) = match condition.status.as_str() {
+        "True" => ("Healthy", GREEN),
+        "False" => ("Unhealthy", RED),
+        _ => ("Unknown", YELLOW),
     };
-    let word = style.ink(ink, word);
+    let word = styled(style, word);
     if condition.reason == reasons::REPORTED || condition.status == "True" {
         return word;
     }
-    format!("{word} ({})", printable(&condition.reason))
+    format!("{word} ({})", clean(&condition.reason))
 }
 
 /// `0.5` as `50 %`; what is not a number as it is.
 fn percent(share: &str) -> String {
-    percentage(share).unwrap_or_else(|| printable(share))
+    percentage(share).unwrap_or_else(|| clean(share).into_owned())
 }
 
 /// The first few of a list, and how many more there are.
 fn shortened(values: &[String], omitted: Option<u32>) -> String {
-    const SHOWN: usize = 8;
-    let mut text = values.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    let more = values.len().saturating_sub(SHOWN) + omitted.unwrap_or(0) as usize;
-    if more > 0 {
-        let _ = write!(text, " and {more} more");
-    }
-    text
+    field_list(values, 8, omitted.unwrap_or(0) as usize)
 }
 
 fn blocked_words(blocked: &Blocked) -> String {
@@ -402,16 +356,18 @@ fn patch_line(kind: RuleKind, name: &str, namespace: &str, patch: &str) -> Strin
     // Control characters can only stand inside JSON strings, where an escape means the same.
     let mut safe = String::with_capacity(patch.len());
     for c in patch.chars() {
-        if printable(c.encode_utf8(&mut [0; 4])).starts_with(c) {
-            safe.push(c);
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
         } else {
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+            safe.push(c);
         }
     }
     format!(
         "kubectl patch {kind} {} -n {} --type=json -p {}",
-        shell_word(&printable(name)),
-        shell_word(&printable(namespace)),
+        shell_word(&clean(name)),
+        shell_word(&clean(namespace)),
         shell_word(&safe),
     )
 }

@@ -18,7 +18,10 @@ use tokio::{
 };
 use tracing::warn;
 
-use crate::telemetry::{Metrics, printable};
+use crate::{
+    telemetry::Metrics,
+    text::{clean, truncate},
+};
 
 use super::{FIELD_MANAGER, failure::api_message};
 
@@ -58,7 +61,7 @@ impl Events {
         let (waiting, inbox) = mpsc::channel(WAITING);
         let reporter = Reporter {
             controller: FIELD_MANAGER.into(),
-            instance: Some(cut(identity, INSTANCE_BYTES)),
+            instance: Some(truncate(&identity, INSTANCE_BYTES).into_owned()),
         };
         let task = tokio::spawn(publish(Recorder::new(client, reporter), inbox, metrics.clone()));
         (Self { waiting, metrics }, task)
@@ -92,7 +95,7 @@ async fn publish(recorder: Recorder, mut inbox: mpsc::Receiver<(Transition, Obje
                 EventType::Normal
             },
             reason: transition.reason,
-            note: Some(cut(printable(&transition.note), NOTE_BYTES - 1)),
+            note: Some(truncate(&clean(&transition.note), NOTE_BYTES - 1).into_owned()),
             action: transition.action.into(),
             secondary: None,
         };
@@ -106,34 +109,5 @@ async fn publish(recorder: Recorder, mut inbox: mpsc::Receiver<(Transition, Obje
             warn!("cannot publish an event: {}", failed.as_deref().unwrap_or_default());
         }
         complaint = failed;
-    }
-}
-
-/// The text cut to at most that many bytes, at the border of a character, with a mark that it was cut.
-fn cut(mut text: String, bytes: usize) -> String {
-    const MARK: char = '…';
-    if text.len() > bytes {
-        let mut end = bytes.saturating_sub(MARK.len_utf8());
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-        text.push(MARK);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut;
-
-    #[test]
-    fn a_note_is_cut_between_characters_and_within_its_limit() {
-        assert_eq!(cut("short".into(), 5), "short");
-        for width in 4..40 {
-            let text = cut("日本語のとても長い説明文".into(), width);
-            assert!(text.len() <= width.max(3), "{width}: {}", text.len());
-        }
-        assert_eq!(cut("abcdefgh".into(), 6), "abc…");
     }
 }

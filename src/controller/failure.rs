@@ -2,7 +2,7 @@
 
 use kube::core::Status;
 
-use crate::telemetry::{WriteResult, printable};
+use crate::{telemetry::WriteResult, text::clean};
 
 /// Why a key could not be dealt with now; it comes back after a delay.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ pub fn api_message(error: &kube::Error) -> String {
             text
         }
     };
-    printable(&text)
+    clean(&text).into_owned()
 }
 
 /// The API server's own words.

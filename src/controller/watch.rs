@@ -27,7 +27,8 @@ use crate::{
     api::v1alpha1::{
         AddressGroup, BackendServer, LoadBalancer, NetworkACL, SecurityGroup, Subnet, TroubleshootRequest,
     },
-    telemetry::{Metrics, printable},
+    telemetry::Metrics,
+    text::clean,
     world::{Key, Kind},
 };
 
@@ -244,7 +245,7 @@ fn take<K: Watched>(DeserializeGuard(object): DeserializeGuard<K>, shared: &Shar
                 kind = K::NAME,
                 object = %key,
                 "cannot be read and counts as missing; its CRD is not the one that this version brings: {}",
-                printable(&invalid.error)
+                clean(&invalid.error)
             );
             K::delete(&key, shared);
             key
@@ -271,7 +272,9 @@ fn explain<K: Watched>(error: &watcher::Error) -> String {
         (Some(401), _) => "the API server does not accept this process's credentials".into(),
         (Some(403), _) => format!(
             "may not list or watch {plural}; the rights are in deploy/ (or give one namespace with --namespace): {}",
-            status.map(|status| printable(&api_status(status))).unwrap_or_default()
+            status
+                .map(|status| clean(&api_status(status)).into_owned())
+                .unwrap_or_default()
         ),
         // Ordinary: the API server has forgotten the version that the watch was at. A new list follows.
         (Some(410), _) => format!("the watch of {plural} is too old and starts anew"),
@@ -287,7 +290,7 @@ fn explain<K: Watched>(error: &watcher::Error) -> String {
                 _ => format!("cannot reach the API server: {text}"),
             }
         }
-        (_, other) => format!("cannot watch {plural}: {}", printable(&other.to_string())),
+        (_, other) => format!("cannot watch {plural}: {}", clean(&other.to_string())),
     }
 }
 

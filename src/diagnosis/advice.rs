@@ -8,6 +8,7 @@ use crate::{
         ALWAYS_OUTBOUND, AddressMatch, Case, Direction, Family, Impact, Layer, NetworkAclState, SecurityGroupState,
         SpanSet, Values, Verdict, covering_prefixes, format_address,
     },
+    text::shell_quoted,
     world::{Collected, SourceOrigin},
 };
 
@@ -180,7 +181,7 @@ pub(super) fn next_steps(collected: &Collected, case: &Case) -> Vec<String> {
     };
     let bare = format_address(traffic.family, traffic.local);
     let local = host(traffic.family, &bare);
-    let end = quoted(&format!("{local}:{port}"));
+    let end = shell_quoted(&format!("{local}:{port}"));
     let response = request(check, &local, port).map(|command| {
         let codes = check.expected_codes.as_deref();
         let codes = codes.unwrap_or(if check.protocol == HealthCheckProtocol::GRPC {
@@ -195,7 +196,7 @@ pub(super) fn next_steps(collected: &Collected, case: &Case) -> Vec<String> {
         let name = check
             .domain_name
             .as_ref()
-            .map(|name| format!(" -servername {}", quoted(name)));
+            .map(|name| format!(" -servername {}", shell_quoted(name)));
         let name = name.unwrap_or_default();
         format!("The TLS handshake may fail: openssl s_client -connect {end}{name} </dev/null")
     });
@@ -284,32 +285,32 @@ fn service(check: &HealthCheck, address: &str, port: u16) -> Option<String> {
 fn request(check: &HealthCheck, local: &str, port: u16) -> Option<String> {
     let path = check.path.as_deref().unwrap_or("/");
     let name = check.domain_name.as_deref();
-    let header = name.map(|name| format!(" -H {}", quoted(&format!("Host: {name}"))));
+    let header = name.map(|name| format!(" -H {}", shell_quoted(&format!("Host: {name}"))));
     let header = header.unwrap_or_default();
     match (check.protocol, server_name(check)) {
         (HealthCheckProtocol::HTTP, _) => {
-            let url = quoted(&format!("http://{local}:{port}{path}"));
+            let url = shell_quoted(&format!("http://{local}:{port}{path}"));
             Some(format!("curl -gsi{header} {url}"))
         }
         // The name goes into the handshake too, not into the header alone.
         (HealthCheckProtocol::HTTPS, Some(name)) => {
-            let resolve = quoted(&format!("{name}:{port}:{local}"));
-            let url = quoted(&format!("https://{name}:{port}{path}"));
+            let resolve = shell_quoted(&format!("{name}:{port}:{local}"));
+            let url = shell_quoted(&format!("https://{name}:{port}{path}"));
             Some(format!("curl -gsik --resolve {resolve} {url}"))
         }
         (HealthCheckProtocol::HTTPS, None) => {
-            let url = quoted(&format!("https://{local}:{port}{path}"));
+            let url = shell_quoted(&format!("https://{local}:{port}{path}"));
             Some(format!("curl -gsik{header} {url}"))
         }
         (HealthCheckProtocol::GRPC, _) => {
             let method = match path.trim_start_matches('/') {
                 "" => "grpc.health.v1.Health/Check".to_owned(),
-                own => quoted(own),
+                own => shell_quoted(own),
             };
             let authority = name
-                .map(|name| format!(" -authority {}", quoted(name)))
+                .map(|name| format!(" -authority {}", shell_quoted(name)))
                 .unwrap_or_default();
-            let end = quoted(&format!("{local}:{port}"));
+            let end = shell_quoted(&format!("{local}:{port}"));
             Some(format!("grpcurl -plaintext{authority} {end} {method}"))
         }
         (HealthCheckProtocol::TCP | HealthCheckProtocol::TLS | HealthCheckProtocol::UdpConnect, _) => None,
@@ -328,11 +329,6 @@ fn host(family: Family, address: &str) -> String {
     } else {
         address.to_owned()
     }
-}
-
-/// Quoted for a POSIX shell, so that a resource's text cannot become a command.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -360,7 +356,7 @@ mod tests {
                 HealthCheckProtocol::HTTP,
                 None,
                 Some("/a'b"),
-                r"curl -gsi 'http://[::1]:81/a'\''b'",
+                r#"curl -gsi "http://[::1]:81/a'b""#,
             ),
             (
                 HealthCheckProtocol::HTTP,

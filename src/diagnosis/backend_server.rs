@@ -10,12 +10,13 @@ use crate::{
     engine::{
         self, Case, CheckId, Evidence, Finding, Impact, Verdict, covering_prefixes, format_address, format_prefix,
     },
+    text::{clean_for_json, percentage},
     world::{Collected, Key, World},
 };
 
 use super::{
     advice, budget,
-    conditions::{Conditions, State, printable},
+    conditions::{Conditions, State},
     findings,
     fix::{self, Target},
     values, words,
@@ -108,7 +109,7 @@ fn displayed(collected: &Collected) -> (State, String) {
             let text = message
                 .filter(|text| !text.trim().is_empty())
                 .unwrap_or("The health check fails");
-            (State::False, printable(text, 256))
+            (State::False, clean_for_json(text, 256))
         }
         HealthState::Unknown => {
             let text = match reason {
@@ -160,7 +161,7 @@ fn dropped_part(case: &Case, verdict: &Verdict) -> String {
 
 fn dropped_percentage(verdict: &Verdict) -> String {
     let share = verdict.dropped.to_decimal();
-    values::percentage(&share).unwrap_or(share)
+    percentage(&share).unwrap_or(share)
 }
 
 /// Which rule decides, and the fix: what an admin acts on without opening anything else.
@@ -257,7 +258,7 @@ fn diagnosis_of(collected: &Collected, case: &Case, verdict: &Verdict) -> Diagno
         } else {
             Vec::new()
         },
-        notes: notes.into_iter().map(|note| printable(&note, 512)).collect(),
+        notes: notes.into_iter().map(|note| clean_for_json(&note, 512)).collect(),
     };
     budget::fit(&mut out);
     out

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use crate::api::v1alpha1::{Diagnosis, Fix};
-
-use super::conditions::printable;
+use crate::{
+    api::v1alpha1::{Diagnosis, Fix},
+    text::clean_for_json,
+};
 
 /// Bytes of JSON that a diagnosis may have; below 32 KiB, with room for the conditions beside it.
 const BUDGET: usize = 26 * 1024;
@@ -99,7 +100,7 @@ fn cut_texts(diagnosis: &mut Diagnosis, max: usize) -> bool {
     let texts = checks.chain(summaries).flatten().map(|text| (text, max));
     let mut any = false;
     for (text, max) in texts.chain(notes) {
-        let cut = printable(text, max);
+        let cut = clean_for_json(text, max);
         any |= cut != *text;
         *text = cut;
     }

@@ -2,6 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::text::clean_for_json;
+
 /// Status of a condition.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(missing_docs, reason = "the words say it")]
@@ -61,7 +63,7 @@ impl<'a> Conditions<'a> {
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: reason.to_owned(),
-            message: printable(message.as_ref(), MAX_MESSAGE),
+            message: clean_for_json(message.as_ref(), MAX_MESSAGE),
             observed_generation: self.generation,
             last_transition_time: unchanged.map_or(self.now, |held| &held.last_transition_time).clone(),
         });
@@ -74,44 +76,9 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// Text that is safe in a log, an event or on a terminal: control characters become spaces, and what is longer than `max`
-/// bytes is cut at a character with an ellipsis. Bytes are counted as JSON writes them: a quote or a backslash is two.
-#[must_use]
-pub fn printable(text: &str, max: usize) -> String {
-    let safe = |c: char| if c.is_control() || is_bidi_control(c) { ' ' } else { c };
-    let clean: String = text.chars().map(safe).collect();
-    let length = |c: char| c.len_utf8() + usize::from(matches!(c, '"' | '\\'));
-    if clean.len() <= max && clean.chars().map(length).sum::<usize>() <= max {
-        return clean;
-    }
-    let mut room = max.saturating_sub('…'.len_utf8());
-    let fits = |c: &char| {
-        let rest = room.checked_sub(length(*c));
-        room = rest.unwrap_or(0);
-        rest.is_some()
-    };
-    let mut out: String = clean.chars().take_while(fits).collect();
-    out.push('…');
-    out
-}
-
-/// Characters that make a terminal show text in another order than it stands.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_cleaned_and_cut_at_a_character() {
-        assert_eq!(printable("a\u{1b}[31mb\nc", 100), "a [31mb c");
-        assert_eq!(printable("äöüß", 100), "äöüß");
-        assert_eq!(printable("äöüß", 7), "äö…");
-        assert!(printable(&"ä".repeat(1000), 64).len() <= 64);
-        assert_eq!(printable(r#""""""#, 7), r#"""…"#);
-    }
 
     #[test]
     fn transition_time_changes_with_the_status_only() {

@@ -6,10 +6,11 @@ use crate::{
         self, Case, CheckId, Dimension, Direction, Evidence, Finding, Has, Layer, Leg, RuleFinding, Values, Verdict,
         format_address,
     },
+    text::clean_for_json,
     world::Collected,
 };
 
-use super::{conditions::printable, values};
+use super::values;
 
 /// Where the page of an item stands.
 fn page(check: CheckId) -> String {
@@ -49,8 +50,8 @@ pub(super) fn failed_check(
             direction,
             evidence,
         };
-        out.reason = printable(&text.reason(), 512);
-        out.suggestion = printable(&text.suggestion(), 512);
+        out.reason = clean_for_json(&text.reason(), 512);
+        out.suggestion = clean_for_json(&text.suggestion(), 512);
         out.blocked = Some(text.blocked());
         out.witness = Some(text.witness());
         out.decided_by = Some(text.decided_by());

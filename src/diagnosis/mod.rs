@@ -18,11 +18,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use advice::DISAGREEMENT;
 pub use backend_server::backend_server_status;
-pub use conditions::printable;
 pub use load_balancer::load_balancer_status;
 pub use rules::{network_acl_status, security_group_status};
 pub use troubleshoot_request::troubleshoot_request_status;
-pub use values::percentage;
 
 /// When to look at a troubleshoot request again.
 #[derive(Clone, Debug, PartialEq)]

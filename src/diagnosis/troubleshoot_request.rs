@@ -9,12 +9,13 @@ use crate::{
         conditions::{reasons, types},
     },
     engine::CheckId,
+    text::clean_for_json,
     world::{Key, Kind, Refusal, RefusalReason, World},
 };
 
 use super::{
     Next, backend_server,
-    conditions::{Conditions, State, printable},
+    conditions::{Conditions, State},
 };
 
 /// Results listed before the rest is only counted.
@@ -284,7 +285,7 @@ fn answer(world: &World, request: &TroubleshootRequest, now: &Time) -> Answer {
                 backend_server: key.name,
                 outcome: Outcome::Refused,
                 reason: refusal.reason.as_str().to_owned(),
-                message: Some(printable(&refusal.message, MAX_MESSAGE)),
+                message: Some(clean_for_json(&refusal.message, MAX_MESSAGE)),
                 failed: 0,
                 checks: Vec::new(),
             });

@@ -5,10 +5,14 @@ use crate::{
     engine::{
         Dimension, Direction, Family, Impact, Layer, Leg, ProtocolMatch, Span, Values, format_address, format_prefix,
     },
+    text,
 };
 
 /// Values listed in a status before the rest is only counted.
 pub(super) const MAX_VALUES: usize = 16;
+
+/// Values and names in a sentence before the rest is only counted.
+const MAX_NAMES: usize = 3;
 
 /// A port range as rules spell it.
 pub(super) fn ports(span: Span<u16>) -> String {
@@ -30,52 +34,22 @@ pub(super) fn list(values: &Values, family: Family) -> Vec<String> {
 
 /// A few values for a sentence: single addresses without their length, the rest counted.
 pub(super) fn sentence(values: &Values, family: Family) -> String {
-    let (mut shown, total) = if let Values::Prefixes(family, prefixes) = values {
-        let text = |&(first, length): &(u128, u8)| {
-            if length == family.bits() {
-                format_address(*family, first)
-            } else {
-                format_prefix(*family, (first, length))
-            }
-        };
-        (prefixes.iter().take(3).map(text).collect::<Vec<_>>(), prefixes.len())
-    } else {
-        let all = list(values, family);
-        let total = all.len();
-        (all.into_iter().take(3).collect(), total)
+    let Values::Prefixes(family, prefixes) = values else {
+        return names(&list(values, family));
     };
-    if total > 3 {
-        shown.push(format!("{} more", total - 3));
-    }
-    match shown.as_slice() {
-        [] => "none".into(),
-        [only] => only.clone(),
-        [head @ .., last] => format!("{} and {last}", head.join(", ")),
-    }
+    let shown = |&(first, length): &(u128, u8)| {
+        if length == family.bits() {
+            format_address(*family, first)
+        } else {
+            format_prefix(*family, (first, length))
+        }
+    };
+    text::sentence_list(prefixes.iter().map(shown), MAX_NAMES)
 }
 
 /// A few names for a sentence, the rest counted.
 pub(super) fn names(names: &[String]) -> String {
-    match names {
-        [] => "none".into(),
-        [only] => only.clone(),
-        [head @ .., last] if names.len() <= 3 => format!("{} and {last}", head.join(", ")),
-        [a, b, c, more @ ..] => format!("{a}, {b}, {c} and {} more", more.len()),
-        [..] => names.join(", "),
-    }
-}
-
-/// A share such as `0.5` as `50 %`, with a digit after the point where it has one; `None` when the text is no number.
-#[must_use]
-pub fn percentage(share: &str) -> Option<String> {
-    Some(match share.parse::<f64>().ok()? {
-        part if part > 0.0 && part < 0.001 => "less than 0.1 %".into(),
-        part if part < 1.0 && part > 0.999 => "more than 99.9 %".into(),
-        part => {
-            let text = format!("{:.1}", part * 100.0);
-            format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
-        }
-    })
+    text::sentence_list(names, MAX_NAMES)
 }
 
 /// A protocol as rules spell it.

@@ -9,7 +9,10 @@ use super::{
     node::Node,
     schema::{self, Finding, Patterns, Walk},
 };
-use crate::api::v1alpha1::crds;
+use crate::{
+    api::v1alpha1::crds,
+    text::{clean, excerpt},
+};
 
 /// Judges objects. Schemas are compiled once, when the first object of their kind comes.
 pub struct Admission {
@@ -69,7 +72,7 @@ impl Admission {
                 findings.push(Finding {
                     line: node.line_of(&path),
                     path,
-                    message: schema::clean(&message),
+                    message: clean(&message).into_owned(),
                 });
             }
         }
@@ -100,7 +103,7 @@ fn metadata_findings(node: &Node, object: &Json) -> Vec<Finding> {
         findings.push(Finding {
             line: node.line_of(path),
             path: path.to_owned(),
-            message: format!("Invalid value: {:?}: {why}", schema::one_line(value)),
+            message: format!("Invalid value: {:?}: {why}", excerpt(value)),
         });
     };
     if let Some(name) = text("/metadata/name").filter(|n| !is_subdomain(n) && !n.is_empty()) {

@@ -19,17 +19,13 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use self::{
-    admission::Admission,
-    input::Allowance,
-    node::Node,
-    schema::{Finding, one_line},
-};
+use self::{admission::Admission, input::Allowance, node::Node, schema::Finding};
 use crate::{
     api::v1alpha1::{
         API_VERSION, AddressGroup, BackendServer, GROUP, LoadBalancer, NetworkACL, SecurityGroup, Subnet,
         TroubleshootRequest,
     },
+    text::excerpt,
     world::{Key, Kind, Object},
 };
 
@@ -58,7 +54,7 @@ pub struct Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", one_line(&self.file), self.line)
+        write!(f, "{}:{}", excerpt(&self.file), self.line)
     }
 }
 
@@ -88,7 +84,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", one_line(&self.file))?;
+        write!(f, "{}", excerpt(&self.file))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
@@ -248,7 +244,7 @@ impl Loader {
                     file: file.to_owned(),
                     line: Some(line),
                     object: None,
-                    message: one_line(&message),
+                    message: excerpt(&message),
                 }),
             }
         }
@@ -284,10 +280,10 @@ impl Loader {
             }
             return;
         }
-        let shown = one_line(kind);
+        let shown = excerpt(kind);
         let Some(known) = KINDS.into_iter().find(|k| *k == kind) else {
             let what = match api_version {
-                Some(v) if v.split('/').next() != Some(GROUP) => format!("{} {shown}", one_line(v)),
+                Some(v) if v.split('/').next() != Some(GROUP) => format!("{} {shown}", excerpt(v)),
                 _ => shown,
             };
             return self.problem(Problem {
@@ -301,7 +297,7 @@ impl Loader {
         let key = key(node);
         if api_version != Some(API_VERSION) {
             let message = match api_version {
-                Some(v) => format!("apiVersion: {:?} of {known} must be {API_VERSION}", one_line(v)),
+                Some(v) => format!("apiVersion: {:?} of {known} must be {API_VERSION}", excerpt(v)),
                 None => format!("apiVersion: Required value: that of {known} is {API_VERSION}"),
             };
             self.problem(Problem {
@@ -365,7 +361,7 @@ impl Loader {
             Ok(_) => None,
             Err(error) => {
                 if faults.is_empty() {
-                    let fault = one_line(&error.to_string());
+                    let fault = excerpt(&error.to_string());
                     self.problem(problem(node.line, fault.clone()));
                     faults.push(fault);
                 }
@@ -390,7 +386,7 @@ fn key(node: &Node) -> Option<Key> {
     let metadata = node.get("metadata")?;
     let name = word(metadata, "name")?;
     let namespace = word(metadata, "namespace").unwrap_or("default");
-    Some(Key::new(one_line(namespace), one_line(name)))
+    Some(Key::new(excerpt(namespace), excerpt(name)))
 }
 
 fn world_kind(kind: &str) -> Option<Kind> {

@@ -13,6 +13,7 @@ use super::{
     hint,
     node::{Entry, Node, Value},
 };
+use crate::text::excerpt;
 
 /// Something that the schema does not allow.
 #[derive(Clone, Debug)]
@@ -199,7 +200,7 @@ impl<'a> Walk<'a> {
                     .collect();
                 let key = Json::Object(key).to_string();
                 if let Some(first) = seen.get(&key) {
-                    let message = format!("Duplicate value: {}: also on line {first}", one_line(&key));
+                    let message = format!("Duplicate value: {}: also on line {first}", excerpt(&key));
                     self.find(item.line, &format!("{path}[{i}]"), message);
                 } else {
                     seen.insert(key, item.line);
@@ -329,7 +330,7 @@ pub fn metadata() -> Json {
 }
 
 fn join(path: &str, key: &str) -> String {
-    let key = one_line(key);
+    let key = excerpt(key);
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
@@ -366,27 +367,6 @@ fn shown(node: &Node) -> String {
     match &node.value {
         Value::List(items) => format!("an array of {}", items.len()),
         Value::Map(_) => "an object".into(),
-        _ => one_line(&node.to_json().to_string()),
+        _ => excerpt(&node.to_json().to_string()),
     }
-}
-
-/// Text that came from a file, fit for a terminal: no control characters, not endless.
-#[must_use]
-pub fn one_line(text: &str) -> String {
-    const LONGEST: usize = 120;
-    let mut out: String = text.chars().take(LONGEST).map(visible).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        out.push('…');
-    }
-    out
-}
-
-/// The same without a limit, for text that is ours but may quote a file.
-#[must_use]
-pub fn clean(text: &str) -> String {
-    text.chars().map(visible).collect()
-}
-
-fn visible(c: char) -> char {
-    if c.is_control() { '\u{fffd}' } else { c }
 }

@@ -1,7 +1,8 @@
 //! Logs: one line for each event on standard error, as text or as JSON.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 use tracing_subscriber::{
     EnvFilter,
@@ -34,13 +35,13 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
     ))
 }
 
-/// Sets the process's log up. Colours only on a terminal and without `NO_COLOR`.
+/// Sets the process's log up. Colours only where the terminal and `NO_COLOR` allow them.
 ///
 /// # Errors
 ///
 /// When the process has a log already.
 pub fn init(format: LogFormat, filter: EnvFilter) -> Result<(), TryInitError> {
-    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colours = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(colours);
     let registry = tracing_subscriber::registry().with(filter);
     match format {

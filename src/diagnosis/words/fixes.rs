@@ -3,11 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    diagnosis::{
-        conditions::printable,
-        fix::{Fix, NewRule, Operation, Target},
-    },
+    diagnosis::fix::{Fix, NewRule, Operation, Target},
     engine::{Direction, Family, Layer, Leg, Placement, Traffic, format_address, format_prefix},
+    text::clean_for_json,
 };
 
 /// Longest line, in bytes of JSON.
@@ -15,7 +13,7 @@ const MAX: usize = 512;
 
 /// The change in one line. A rule that was `named` just before is not named again.
 pub fn summary(fix: &Fix, traffic: &Traffic, named: Option<&str>) -> String {
-    printable(&line(fix, traffic, named), MAX)
+    clean_for_json(&line(fix, traffic, named), MAX)
 }
 
 fn line(fix: &Fix, traffic: &Traffic, named: Option<&str>) -> String {
