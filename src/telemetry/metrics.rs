@@ -126,6 +126,7 @@ pub struct Metrics {
     watch_errors: Family<KindLabels, Counter>,
     objects: Family<KindLabels, Gauge>,
     events: Family<ResultLabels, Counter>,
+    closed_admin_connections: Counter,
     /// Seconds that a diagnosis takes, from the objects to the status.
     pub diagnosis_seconds: Histogram,
 }
@@ -162,6 +163,7 @@ impl Metrics {
             watch_errors: Family::default(),
             objects: Family::default(),
             events: Family::default(),
+            closed_admin_connections: Counter::default(),
             diagnosis_seconds: Histogram::new(DIAGNOSIS_BUCKETS),
         };
         let registry = &mut all.registry;
@@ -254,6 +256,11 @@ impl Metrics {
             all.events.clone(),
         );
         registry.register(
+            "elb_doctor_admin_connections_closed",
+            "Connections to the admin port that were closed because there were too many",
+            all.closed_admin_connections.clone(),
+        );
+        registry.register(
             "elb_doctor_build",
             "The running version",
             Info::new(BuildLabels {
@@ -343,6 +350,11 @@ impl Metrics {
     pub fn set_objects(&self, kind: &'static str, number: usize) {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         self.objects.get_or_create(&KindLabels { kind }).set(number);
+    }
+
+    /// Counts a connection to the admin port that was closed for another.
+    pub fn count_closed_admin_connection(&self) {
+        self.closed_admin_connections.inc();
     }
 
     /// Counts an event that was `published`, `failed` or `dropped`.
