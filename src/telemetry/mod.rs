@@ -1,9 +1,11 @@
 //! What an operator sees of a running controller: logs, metrics, probes.
 
 mod admin;
+mod log_limiter;
 mod logs;
 mod metrics;
 
 pub use admin::{AdminError, AdminServer, Readiness};
+pub(crate) use log_limiter::LogLimiter;
 pub use logs::{LogFormat, init as init_logs, parse_filter};
 pub use metrics::{ControllerMetrics, Metrics, QueueMetrics, WriteResult};
