@@ -19,7 +19,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    telemetry::Metrics,
+    telemetry::{LogLimiter, Metrics},
     text::{clean, truncate},
 };
 
@@ -78,7 +78,7 @@ impl Events {
 async fn publish(recorder: Recorder, mut inbox: mpsc::Receiver<(Transition, ObjectReference)>, metrics: Arc<Metrics>) {
     let mut tokens = BURST;
     let mut filled = Instant::now();
-    let mut complaint = None;
+    let limiter = LogLimiter::default();
     while let Some((transition, object)) = inbox.recv().await {
         let now = Instant::now();
         tokens = (tokens + now.duration_since(filled).as_secs_f64() * RATE).min(BURST);
@@ -105,9 +105,10 @@ async fn publish(recorder: Recorder, mut inbox: mpsc::Receiver<(Transition, Obje
             Err(_) => Some(format!("no answer within {} s", PUBLISH_TIMEOUT.as_secs())),
         };
         metrics.count_event(if failed.is_none() { "published" } else { "failed" });
-        if failed.is_some() && failed != complaint {
-            warn!("cannot publish an event: {}", failed.as_deref().unwrap_or_default());
+        if let Some(why) = failed
+            && let Some(suppressed) = limiter.allow(&why, Instant::now().into_std())
+        {
+            warn!("cannot publish an event: {why}{suppressed}");
         }
-        complaint = failed;
     }
 }
