@@ -16,16 +16,16 @@ use k8s_openapi::{
 };
 use serde_json::json;
 
-use super::{FAULTS, INVALID, table};
+use super::{FAULTS, INVALID, args, table};
 use crate::{
     api::v1alpha1::{
         BackendServer, BackendServerStatus, HealthState, ReportedHealth,
         conditions::{reasons, types},
     },
     diagnosis::backend_server_status,
-    manifest::{self, Item, Limits, Loaded},
+    manifest::{self, Limits, Loaded},
     text::clean,
-    world::{Incoming, Kind, Object, Settings, Unreadable, World},
+    world::{Incoming, Kind, Object, Settings, World},
 };
 
 /// Problems that are printed; more are counted.
@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long)]
     strict: bool,
     /// Prefix from which Shared load balancers probe; can be given more than once
-    #[arg(long = "shared-source", value_name = "CIDR", default_value = "100.125.0.0/16", value_delimiter = ',', value_parser = prefix)]
+    #[arg(long = "shared-source", value_name = "CIDR", default_value = "100.125.0.0/16", value_delimiter = ',', value_parser = args::prefix)]
     shared_sources: Vec<IpNet>,
     /// When to colour the table
     #[arg(long, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
@@ -89,16 +89,6 @@ impl From<Color> for ColorChoice {
             Color::Never => Self::Never,
         }
     }
-}
-
-fn prefix(text: &str) -> Result<IpNet, String> {
-    let net: IpNet = text
-        .parse()
-        .map_err(|_| "must be a prefix in CIDR form, such as 100.125.0.0/16".to_owned())?;
-    if net != net.trunc() {
-        return Err(format!("has host bits set: did you mean {}?", net.trunc()));
-    }
-    Ok(net)
 }
 
 /// Diagnoses what the files hold.
@@ -140,30 +130,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn world(loaded: &Loaded, settings: &Settings, all: bool) -> World {
     let mut world = World::new(settings);
     for loaded in &loaded.objects {
-        let Item::World(object) = &loaded.object else { continue };
-        let object = match object {
-            Object::BackendServer(backend) if all => taken_for_unhealthy(backend).into(),
+        world.set(match &loaded.incoming {
+            Incoming::Readable {
+                object: Object::BackendServer(backend),
+                refused,
+            } if all => Incoming::Readable {
+                object: taken_for_unhealthy(backend).into(),
+                refused: refused.clone(),
+            },
             other => other.clone(),
-        };
-        world.set(match loaded.faults.split_first() {
-            None => Incoming::from(object),
-            Some((first, [])) => Incoming::refused(object, first.as_str()),
-            Some((first, rest)) => Incoming::refused(object, format!("{first} (and {} more)", rest.len())),
         });
-    }
-    for (kind, key, why) in &loaded.unreadable {
-        // One of two that have one name could be read; nothing in it can be trusted.
-        let incoming = match world.get(*kind, key) {
-            Some(object) => Incoming::refused(object, why.as_str()),
-            None => Incoming::Unreadable(Unreadable {
-                kind: *kind,
-                key: key.clone(),
-                uid: None,
-                version: None,
-                why: why.as_str().into(),
-            }),
-        };
-        world.set(incoming);
     }
     world
 }

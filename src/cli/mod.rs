@@ -1,5 +1,6 @@
 //! The command line: `elb-doctor run | diagnose | crds`.
 
+mod args;
 mod crds;
 mod diagnose;
 pub mod run;

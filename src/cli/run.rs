@@ -3,7 +3,6 @@
 //! Every flag can be given as an environment variable, too; a flag goes before its variable.
 
 use std::{
-    hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
+use super::args;
 use crate::{
     controller::{Controller, LeaseSettings, Options},
     telemetry::{AdminServer, LogFormat, Metrics, init_logs, parse_filter},
@@ -61,7 +61,7 @@ pub struct Args {
         env = "ELB_DOCTOR_SHARED_SOURCE",
         value_delimiter = ',',
         default_value = "100.125.0.0/16",
-        value_parser = prefix,
+        value_parser = args::prefix,
         help_heading = "Diagnosis"
     )]
     shared_sources: Vec<IpNet>,
@@ -112,22 +112,6 @@ pub struct Args {
     /// What is logged: off, error, warn, info, debug, trace, or directives such as info,elb_doctor=debug
     #[arg(long, value_name = "FILTER", env = "ELB_DOCTOR_LOG_LEVEL", default_value = "info", value_parser = filter, help_heading = "Operation")]
     log_level: String,
-}
-
-fn prefix(text: &str) -> Result<IpNet, String> {
-    let net: IpNet = text
-        .trim()
-        .parse()
-        .map_err(|_| "not an IPv4 or IPv6 prefix such as 100.125.0.0/16".to_owned())?;
-    if net == net.trunc() {
-        Ok(net)
-    } else {
-        Err(format!(
-            "bits are set behind /{}: did you mean {}?",
-            net.prefix_len(),
-            net.trunc()
-        ))
-    }
 }
 
 fn namespace(text: &str) -> Result<String, String> {
@@ -304,8 +288,7 @@ fn default_identity() -> String {
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
         .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
         .unwrap_or_else(|| "elb-doctor".into());
-    // Randomly seeded in every process.
-    let random = RandomState::new().hash_one(std::process::id());
+    let random = fastrand::u64(..);
     format!("{}_{random:016x}", host.trim())
 }
 
@@ -346,7 +329,10 @@ mod tests {
         .unwrap();
         assert_eq!(args.shared_sources.len(), 3);
         let refused = parse(&["--shared-source", "100.125.0.5/16"]).unwrap_err();
-        assert!(refused.contains("did you mean 100.125.0.0/16?"), "{refused}");
+        assert!(
+            refused.contains("has host bits set; the prefix is 100.125.0.0/16"),
+            "{refused}"
+        );
         assert!(parse(&["--shared-source", "100.125.0.0"]).is_err());
     }
 

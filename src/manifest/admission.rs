@@ -10,14 +10,14 @@ use super::{
     schema::{self, Finding, Patterns, Walk},
 };
 use crate::{
-    api::v1alpha1::crds,
+    api::v1alpha1::{Kind, crds},
     text::{clean, excerpt},
 };
 
 /// Judges objects. Schemas are compiled once, when the first object of their kind comes.
 pub struct Admission {
-    schemas: HashMap<String, Json>,
-    compiled: HashMap<String, CompiledSchema>,
+    schemas: HashMap<Kind, Json>,
+    compiled: HashMap<Kind, CompiledSchema>,
     validator: Validator,
     patterns: Patterns,
 }
@@ -30,12 +30,15 @@ impl Admission {
     pub fn new() -> Result<Self, serde_json::Error> {
         let mut schemas = HashMap::new();
         for crd in crds::values()? {
-            let kind = crd.pointer("/spec/names/kind").and_then(Json::as_str);
+            let kind = crd
+                .pointer("/spec/names/kind")
+                .and_then(Json::as_str)
+                .and_then(Kind::from_name);
             let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema");
             if let (Some(kind), Some(schema)) = (kind, schema) {
                 let mut schema = with_type_meta(schema.clone());
                 schema::take_forms(&mut schema);
-                schemas.insert(kind.to_owned(), schema);
+                schemas.insert(kind, schema);
             }
         }
         Ok(Self {
@@ -48,8 +51,8 @@ impl Admission {
 
     /// The object with its defaults, and all that admission would refuse. CEL rules are asked only of an object that the
     /// schema allows, as the API server does: they may rely on it.
-    pub fn admit(&mut self, kind: &str, node: &Node) -> (Json, Vec<Finding>) {
-        let Some(schema) = self.schemas.get(kind) else {
+    pub fn admit(&mut self, kind: Kind, node: &Node) -> (Json, Vec<Finding>) {
+        let Some(schema) = self.schemas.get(&kind) else {
             return (node.to_json(), Vec::new());
         };
         let mut walk = Walk::new(&mut self.patterns);
@@ -57,10 +60,7 @@ impl Admission {
         let mut findings = walk.findings;
         findings.extend(metadata_findings(node, &object));
         if findings.is_empty() {
-            let compiled = self
-                .compiled
-                .entry(kind.to_owned())
-                .or_insert_with(|| compile_schema(schema));
+            let compiled = self.compiled.entry(kind).or_insert_with(|| compile_schema(schema));
             let errors = self.validator.validate_compiled(compiled, &object, None);
             for error in errors.err().into_iter().flatten() {
                 let path = error.field_path.trim_start_matches('.').to_owned();

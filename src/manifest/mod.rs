@@ -17,28 +17,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::de::DeserializeOwned;
-
 use self::{admission::Admission, input::Allowance, node::Node, schema::Finding};
 use crate::{
-    api::v1alpha1::{
-        API_VERSION, AddressGroup, BackendServer, GROUP, LoadBalancer, NetworkACL, SecurityGroup, Subnet,
-        TroubleshootRequest,
-    },
+    api::v1alpha1::{API_VERSION, ApiObject, GROUP, Kind, KindVisitor, Object},
     text::excerpt,
-    world::{Key, Kind, Object},
+    world::{Incoming, Key, Unreadable},
 };
-
-/// Our kinds, as a manifest names them.
-const KINDS: [&str; 7] = [
-    "AddressGroup",
-    "BackendServer",
-    "LoadBalancer",
-    "NetworkACL",
-    "SecurityGroup",
-    "Subnet",
-    "TroubleshootRequest",
-];
 
 /// Problems after which a file is given up: bounds the memory and the time that garbage takes.
 const MAX_PROBLEMS: usize = 10_000;
@@ -95,33 +79,20 @@ impl fmt::Display for Problem {
     }
 }
 
-/// An object of one of our kinds.
-#[derive(Clone, Debug)]
-pub enum Item {
-    /// One that a world is made of.
-    World(Object),
-    /// A request, which asks and does not decide.
-    Request(Box<TroubleshootRequest>),
-}
-
 /// An object as it was read.
 #[derive(Clone, Debug)]
 pub struct LoadedObject {
-    /// The object, its schema's defaults filled in.
-    pub object: Item,
+    /// The object, its schema's defaults filled in, with what admission refuses in it; or why it cannot be read.
+    pub incoming: Incoming,
     /// Where it stands.
     pub source: Source,
-    /// What admission refuses in it, each with the field's path; empty when it would be admitted.
-    pub faults: Vec<String>,
 }
 
 /// What was read.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// The objects, in the order of the input; the first of each name.
+    /// The objects, in the order of the input, each name once.
     pub objects: Vec<LoadedObject>,
-    /// Objects that are there but cannot be had, and why.
-    pub unreadable: Vec<(Kind, Key, String)>,
     /// All that is wrong, in the order of the input.
     pub errors: Vec<Problem>,
 }
@@ -170,7 +141,7 @@ pub fn load(paths: &[PathBuf], limits: Limits) -> Loaded {
             Err(problem) => loader.problem(problem),
         }
     }
-    loader.loaded
+    loader.finish()
 }
 
 /// Reads one text; `name` stands for it in problems.
@@ -179,7 +150,7 @@ pub fn load_text(name: &str, text: &str) -> Loaded {
     match Loader::new() {
         Ok(mut loader) => {
             loader.text(name, text);
-            loader.loaded
+            loader.finish()
         }
         Err(error) => Loaded {
             errors: vec![Problem::of_file(name, error.to_string())],
@@ -190,33 +161,73 @@ pub fn load_text(name: &str, text: &str) -> Loaded {
 
 struct Loader {
     admission: Admission,
-    loaded: Loaded,
-    /// Where each object was first seen.
-    seen: HashMap<(&'static str, Key), Seen>,
+    errors: Vec<Problem>,
+    found: Vec<Found>,
+    /// The place of each object among what was found.
+    places: HashMap<(Kind, Key), usize>,
     /// Names of files that have been read, so that the same one twice is said once and not for each object.
     files: HashSet<String>,
 }
 
-struct Seen {
+/// An object that is there.
+struct Found {
+    kind: Kind,
+    key: Key,
     source: Source,
-    /// Its place among the objects, where it could be read.
-    index: Option<usize>,
+    /// Absent when it cannot be read.
+    object: Option<Object>,
+    /// What is wrong with it, each with the field's path.
+    faults: Vec<String>,
+    /// Whether it is of the version that is read; another version's was not judged.
+    judged: bool,
+}
+
+impl Found {
+    fn finish(self) -> LoadedObject {
+        let why = self.faults.split_first().map(|(first, rest)| match rest.len() {
+            0 => first.clone(),
+            more => format!("{first} (and {more} more)"),
+        });
+        let incoming = match (self.object, why) {
+            (Some(object), None) => Incoming::from(object),
+            (Some(object), Some(why)) => Incoming::refused(object, why),
+            (None, why) => Incoming::Unreadable(Unreadable {
+                kind: self.kind,
+                key: self.key,
+                uid: None,
+                version: None,
+                why: why.unwrap_or_default().into(),
+            }),
+        };
+        LoadedObject {
+            incoming,
+            source: self.source,
+        }
+    }
 }
 
 impl Loader {
     fn new() -> Result<Self, serde_json::Error> {
         Ok(Self {
             admission: Admission::new()?,
-            loaded: Loaded::default(),
-            seen: HashMap::new(),
+            errors: Vec::new(),
+            found: Vec::new(),
+            places: HashMap::new(),
             files: HashSet::new(),
         })
     }
 
+    fn finish(self) -> Loaded {
+        Loaded {
+            objects: self.found.into_iter().map(Found::finish).collect(),
+            errors: self.errors,
+        }
+    }
+
     fn problem(&mut self, problem: Problem) {
         // One more than the limit: the one that says so. A List of garbage comes here for each of its items.
-        if self.loaded.errors.len() <= MAX_PROBLEMS {
-            self.loaded.errors.push(problem);
+        if self.errors.len() <= MAX_PROBLEMS {
+            self.errors.push(problem);
         }
     }
 
@@ -232,7 +243,7 @@ impl Loader {
             self.problem(Problem::of_file(file, "holds no object".into()));
         }
         for (line, document) in documents {
-            if self.loaded.errors.len() >= MAX_PROBLEMS {
+            if self.errors.len() >= MAX_PROBLEMS {
                 return self.problem(Problem {
                     line: Some(line),
                     ..Problem::of_file(file, format!("not read from here on, after {MAX_PROBLEMS} problems"))
@@ -265,10 +276,12 @@ impl Loader {
         }
         let (api_version, kind) = (word(node, "apiVersion"), word(node, "kind"));
         let Some(kind) = kind else {
-            return self.problem(problem(format!("has no kind: name one of {}", KINDS.join(", "))));
+            return self.problem(problem(format!("has no kind: name one of {}", kind_names().join(", "))));
         };
         // `kubectl get -o yaml` writes a List; clients also know one list type for each kind.
-        let of_list = KINDS.iter().any(|k| kind.strip_suffix("List") == Some(k));
+        let of_list = kind
+            .strip_suffix("List")
+            .is_some_and(|kind| Kind::from_name(kind).is_some());
         if of_list || (kind == "List" && api_version.is_none_or(|v| v == "v1")) {
             match node.get("items").map(|items| (items, items.as_list())) {
                 Some((_, Some(items))) => items.iter().for_each(|item| self.document(file, item)),
@@ -281,16 +294,16 @@ impl Loader {
             return;
         }
         let shown = excerpt(kind);
-        let Some(known) = KINDS.into_iter().find(|k| *k == kind) else {
+        let Some(known) = Kind::from_name(kind) else {
             let what = match api_version {
                 Some(v) if v.split('/').next() != Some(GROUP) => format!("{} {shown}", excerpt(v)),
                 _ => shown,
             };
             return self.problem(Problem {
                 line: Some(node.line_of("kind")),
-                ..problem(match hint::nearest(kind, KINDS) {
+                ..problem(match hint::nearest(kind, kind_names()) {
                     Some(near) => format!("unknown kind {what}: did you mean {near}?"),
-                    None => format!("unknown kind {what}: elb-doctor reads {}", KINDS.join(", ")),
+                    None => format!("unknown kind {what}: elb-doctor reads {}", kind_names().join(", ")),
                 })
             });
         };
@@ -307,35 +320,61 @@ impl Loader {
             });
             // Another project's kind of the same name is not ours to judge.
             let ours = api_version.is_none_or(|v| v.starts_with("elb-doctor"));
-            if let (true, Some(key), Some(kind)) = (ours, key, world_kind(known)) {
-                self.loaded.unreadable.push((kind, key, message));
+            if let (true, Some(key)) = (ours, key) {
+                let source = Source {
+                    file: file.to_owned(),
+                    line: node.line,
+                };
+                self.keep(Found {
+                    kind: known,
+                    key,
+                    source,
+                    object: None,
+                    faults: vec![message],
+                    judged: false,
+                });
             }
             return;
         }
         self.object(file, known, key, node);
     }
 
-    fn object(&mut self, file: &str, kind: &'static str, key: Option<Key>, node: &Node) {
+    /// Keeps what was found; two of one name are one object, and nothing in it can be trusted.
+    fn keep(&mut self, found: Found) {
+        let place = (found.kind, found.key.clone());
+        if let Some(first) = self.places.get(&place).and_then(|place| self.found.get_mut(*place)) {
+            first.faults.extend(found.faults);
+            first.judged |= found.judged;
+            if first.object.is_none() {
+                (first.object, first.source) = (found.object, found.source);
+            }
+        } else {
+            self.places.insert(place, self.found.len());
+            self.found.push(found);
+        }
+    }
+
+    fn object(&mut self, file: &str, kind: Kind, key: Option<Key>, node: &Node) {
         let source = Source {
             file: file.to_owned(),
             line: node.line,
         };
-        let object = key.as_ref().map(|k| format!("{kind} {k}"));
+        let object = key
+            .as_ref()
+            .map_or_else(|| kind.to_string(), |key| format!("{kind} {key}"));
         let problem = |line: u64, message: String| Problem {
             file: file.to_owned(),
             line: Some(line),
-            object: object.clone().or_else(|| Some(kind.to_owned())),
+            object: Some(object.clone()),
             message,
         };
         if let Some(key) = &key
-            && let Some(seen) = self.seen.get(&(kind, key.clone()))
+            && let Some(first) = self.places.get(&(kind, key.clone()))
+            && let Some(first) = self.found.get_mut(*first).filter(|first| first.judged)
         {
-            let message = format!("is there twice: also at {}; keep one of them", seen.source);
-            if let Some(first) = seen.index.and_then(|i| self.loaded.objects.get_mut(i)) {
-                first
-                    .faults
-                    .push(format!("is there twice: at {} and {source}", first.source));
-            }
+            let message = format!("is there twice: also at {}; keep one of them", first.source);
+            let fault = format!("is there twice: at {} and {source}", first.source);
+            first.faults.push(fault);
             return self.problem(problem(node.line, message));
         }
         let (json, findings) = self.admission.admit(kind, node);
@@ -349,32 +388,36 @@ impl Loader {
             self.problem(problem(line, fault.clone()));
             faults.push(fault);
         }
-        let index = match typed(kind, json) {
-            Ok(object) if key.is_some() => {
-                self.loaded.objects.push(LoadedObject {
-                    object,
-                    source: source.clone(),
-                    faults,
-                });
-                Some(self.loaded.objects.len() - 1)
-            }
-            Ok(_) => None,
+        let object = match kind.visit(Typed(with_namespace(json))) {
+            Ok(object) => Some(object),
             Err(error) => {
                 if faults.is_empty() {
                     let fault = excerpt(&error.to_string());
                     self.problem(problem(node.line, fault.clone()));
                     faults.push(fault);
                 }
-                if let (Some(kind), Some(key)) = (world_kind(kind), key.clone()) {
-                    self.loaded.unreadable.push((kind, key, faults.swap_remove(0)));
-                }
                 None
             }
         };
+        // Without a name nothing can refer to it.
         if let Some(key) = key {
-            self.seen.insert((kind, key), Seen { source, index });
+            self.keep(Found {
+                kind,
+                key,
+                source,
+                object,
+                faults,
+                judged: true,
+            });
         }
     }
+}
+
+/// Our kinds as a manifest names them, sorted.
+fn kind_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    names.sort_unstable();
+    names
 }
 
 fn word<'n>(node: &'n Node, field: &str) -> Option<&'n str> {
@@ -389,35 +432,24 @@ fn key(node: &Node) -> Option<Key> {
     Some(Key::new(excerpt(namespace), excerpt(name)))
 }
 
-fn world_kind(kind: &str) -> Option<Kind> {
-    Some(match kind {
-        "AddressGroup" => Kind::AddressGroup,
-        "BackendServer" => Kind::BackendServer,
-        "LoadBalancer" => Kind::LoadBalancer,
-        "NetworkACL" => Kind::NetworkACL,
-        "SecurityGroup" => Kind::SecurityGroup,
-        "Subnet" => Kind::Subnet,
-        _ => return None,
-    })
-}
-
-fn typed(kind: &str, mut json: serde_json::Value) -> Result<Item, serde_json::Error> {
-    fn read<K: DeserializeOwned + Into<Object>>(json: serde_json::Value) -> Result<Item, serde_json::Error> {
-        serde_json::from_value::<K>(json).map(|object| Item::World(object.into()))
-    }
+/// An object without a namespace is one of `default`.
+fn with_namespace(mut json: serde_json::Value) -> serde_json::Value {
     if let Some(metadata) = json.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
         let namespace = metadata.entry("namespace").or_insert_with(|| "default".into());
         if namespace.as_str() == Some("") {
             *namespace = "default".into();
         }
     }
-    match kind {
-        "AddressGroup" => read::<AddressGroup>(json),
-        "BackendServer" => read::<BackendServer>(json),
-        "LoadBalancer" => read::<LoadBalancer>(json),
-        "NetworkACL" => read::<NetworkACL>(json),
-        "SecurityGroup" => read::<SecurityGroup>(json),
-        "Subnet" => read::<Subnet>(json),
-        _ => serde_json::from_value(json).map(|request| Item::Request(Box::new(request))),
+    json
+}
+
+/// Reads an object of the kind that is visited.
+struct Typed(serde_json::Value);
+
+impl KindVisitor for Typed {
+    type Output = Result<Object, serde_json::Error>;
+
+    fn visit<K: ApiObject>(self) -> Self::Output {
+        serde_json::from_value::<K>(self.0).map(Into::into)
     }
 }

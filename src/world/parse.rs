@@ -20,13 +20,21 @@ pub fn address(text: &str) -> Result<IpAddr, String> {
 /// # Errors
 /// The text is no prefix, or has host bits set.
 pub fn prefix(text: &str) -> Result<IpNet, String> {
+    cidr(text).map_err(|why| format!("{text:?} {why}"))
+}
+
+/// The same for whoever shows the text beside the error, as clap does.
+///
+/// # Errors
+/// What is wrong with the text, which is not repeated.
+pub fn cidr(text: &str) -> Result<IpNet, String> {
     let net: IpNet = text
         .parse()
-        .map_err(|_| format!("{text:?} is not a prefix in CIDR form such as 192.168.1.0/24 or 2001:db8::/64"))?;
+        .map_err(|_| "is not a prefix in CIDR form such as 192.168.1.0/24 or 2001:db8::/64")?;
     if net == net.trunc() {
         Ok(net)
     } else {
-        Err(format!("{text:?} has host bits set; the prefix is {}", net.trunc()))
+        Err(format!("has host bits set; the prefix is {}", net.trunc()))
     }
 }
 
