@@ -238,8 +238,8 @@ fn killed_at_any_moment_it_reaches_the_same_final_state() {
     // Killed ever later after its start, while the world is being made and after.
     let mut moments = [0, 40, 90, 150, 30, 220, 400].into_iter();
     let mut kill_one = || {
-        // A killed holder leaves its lease behind; here each restart takes it at once, as the same pod would.
-        let flags = [&format!("--namespace={ns}"), "--identity=phoenix", "--workers=2"];
+        // A killed holder leaves its lease behind, and the next would wait for it to run out.
+        let flags = [&format!("--namespace={ns}"), "--leader-election=false", "--workers=2"];
         let victim = Replica::start(ns, &flags);
         std::thread::sleep(Duration::from_millis(moments.next().unwrap_or(100)));
         victim.signal("KILL");
@@ -314,6 +314,63 @@ fn a_leader_that_cannot_renew_stops_before_another_may_start_and_comes_back_as_a
     assert_eq!(anna.metric("leader_election_master_status", ""), 0);
     assert_eq!(bert.metric("leader_election_master_status", ""), 1);
     assert_eq!(anna.get("/readyz").unwrap().0, 200, "a standby is ready");
+}
+
+/// Looks at both again and again for that time and says how often two led at once.
+fn two_lead(replicas: [&Replica; 2], time: Duration) -> (usize, usize) {
+    let (mut looks, mut both) = (0, 0);
+    let began = Instant::now();
+    while began.elapsed() < time {
+        let leaders: u64 = replicas
+            .iter()
+            .map(|replica| replica.metric("leader_election_master_status", ""))
+            .sum();
+        looks += 1;
+        both += usize::from(leaders > 1);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    (looks, both)
+}
+
+#[test]
+fn a_deleted_lease_never_makes_two_leaders() {
+    let (ns, _api) = ("deletes", api_server());
+    meadow(ns);
+    let anna = replica(ns, "anna");
+    anna.until_logged("leading");
+    let bert = replica(ns, "bert");
+    for round in 0..3 {
+        kubectl(&["delete", "lease/elb-doctor", "-n", ns]);
+        let (looks, both) = two_lead([&anna, &bert], Duration::from_secs(6));
+        assert_eq!(both, 0, "of {looks} looks in round {round}");
+    }
+    anna.until_logged("the lease was deleted");
+    eventually("a leader again", || match holder(ns) {
+        holder if holder.is_empty() => Err("nobody".into()),
+        _ => Ok(()),
+    });
+    report(ns, "ewe-1", "Unhealthy", None);
+    until_failed(ns, "ewe-1", &[]);
+}
+
+#[test]
+fn of_two_processes_with_one_name_one_leads_and_the_other_says_what_is_wrong() {
+    let (ns, _api) = ("twins", api_server());
+    meadow(ns);
+    let first = replica(ns, "twin");
+    first.until_logged("leading");
+    let second = replica(ns, "twin");
+    second.until_logged("another process has the same identity");
+    let (looks, both) = two_lead([&first, &second], Duration::from_secs(4));
+    assert_eq!(both, 0, "of {looks} looks");
+    // A lease that names an hour is taken after the usual time all the same.
+    first.signal("KILL");
+    patch(
+        ns,
+        "lease/elb-doctor",
+        &json!({ "spec": { "leaseDurationSeconds": 3600 } }),
+    );
+    second.until_logged("leading");
 }
 
 #[test]

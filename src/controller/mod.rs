@@ -18,6 +18,7 @@
 //! - Only the holder of the lease writes ([`lease`]).
 
 mod backend_server;
+mod clock;
 mod compare;
 mod events;
 mod failure;
@@ -155,9 +156,10 @@ impl Controller {
         let mut election = JoinSet::new();
         // Kept here, so that a process without an election leads to its end.
         let (always, without_election) = news::channel(true);
+        let may_lead = always.subscribe();
         let (leadership, mut leads) = match options.lease.clone() {
             Some(settings) => {
-                let (elector, leadership, leads) = Elector::new(client.clone(), settings, metrics.clone());
+                let (elector, leadership, leads) = Elector::new(client.clone(), settings, may_lead, metrics.clone());
                 // A replica that cannot see does not lead: it would keep one from leading that can.
                 let (listed, over) = (shared.clone(), election_over.clone());
                 election.spawn(async move {

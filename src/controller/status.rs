@@ -132,9 +132,9 @@ impl Writer {
         kind: &'static str,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<Option<T>, Failure> {
-        if !self.leadership.is_held() {
+        let Some(_write) = self.leadership.begin() else {
             return Err(Failure::NotLeader);
-        }
+        };
         match timeout(WRITE_TIMEOUT, request).await {
             Ok(Ok(answer)) => {
                 self.metrics.count_write(kind, WriteResult::Success);
