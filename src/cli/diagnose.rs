@@ -16,7 +16,11 @@ use k8s_openapi::{
 };
 use serde_json::json;
 
-use super::{FAULTS, INVALID, args, table};
+use super::{
+    args,
+    exit::{FAULTS, INVALID},
+    table,
+};
 use crate::{
     api::v1alpha1::{
         BackendServer, BackendServerStatus, HealthState, ReportedHealth,

@@ -3,6 +3,7 @@
 mod args;
 mod crds;
 mod diagnose;
+mod exit;
 pub mod run;
 mod table;
 
@@ -10,10 +11,7 @@ use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-/// Exit status: a fault was found.
-pub const FAULTS: u8 = 1;
-/// Exit status: input could not be read, an object is invalid, or the program could not do its work.
-pub const INVALID: u8 = 2;
+use exit::INVALID;
 
 /// Says exactly why a load balancer's backend server is unhealthy, and proves the fix.
 #[derive(Debug, Parser)]
@@ -33,7 +31,7 @@ enum Command {
     Crds(crds::Args),
 }
 
-/// Reads the arguments, does what they ask, and says how it went: 0, [`FAULTS`] or [`INVALID`].
+/// Reads the arguments, does what they ask, and says how it went: 0, [`exit::FAULTS`] or [`INVALID`].
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Problem;
+use super::problem::Problem;
 
 /// The text of one file.
 pub struct Text {
