@@ -59,7 +59,7 @@ pub fn clean_for_json(text: &str, max: usize) -> String {
     cut(&text, max, length)
 }
 
-/// A [`clean`] excerpt that one line of a message bears.
+/// A [`clean`] excerpt that is short enough for one line of a message.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
     const LONGEST: usize = 123;

@@ -32,7 +32,7 @@ impl Answer {
 
     /// Exactly these problems, each with these parts, and status 2.
     #[track_caller]
-    fn complains(&self, problems: &[&[&str]]) {
+    fn prints_problems(&self, problems: &[&[&str]]) {
         let lines: Vec<&str> = self.err.lines().collect();
         assert_eq!(lines.len(), problems.len(), "{}", self.err);
         for (line, parts) in lines.iter().zip(problems) {
@@ -54,7 +54,7 @@ fn diagnose_with(args: &[&str], stdin: &[u8]) -> Answer {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that has seen enough closes its end.
+    // A program that reads no further closes its standard input.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
@@ -331,8 +331,8 @@ fn an_unknown_field_is_named_with_its_line_and_the_likely_one() {
 #[test]
 fn an_unknown_kind_is_named_with_its_line_and_the_likely_one() {
     diagnose("# first\napiVersion: elb-doctor.dev/v1alpha1\nkind: LoadBalancr\n")
-        .complains(&[&["<stdin>:3: unknown kind LoadBalancr: did you mean LoadBalancer?"]]);
-    diagnose("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n").complains(&[&[
+        .prints_problems(&[&["<stdin>:3: unknown kind LoadBalancr: did you mean LoadBalancer?"]]);
+    diagnose("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n").prints_problems(&[&[
         "<stdin>:2: unknown kind v1 Namespace: elb-doctor reads",
         "BackendServer",
     ]]);
@@ -341,13 +341,13 @@ fn an_unknown_kind_is_named_with_its_line_and_the_likely_one() {
 #[test]
 fn a_wrong_api_version_is_named_with_the_right_one() {
     diagnose("apiVersion: elb-doctor.dev/v1\nkind: Subnet\nmetadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\n")
-        .complains(&[&[
+        .prints_problems(&[&[
             "<stdin>:1: Subnet default/a: apiVersion",
             "must be elb-doctor.dev/v1alpha1",
         ]]);
     diagnose("kind: Subnet\nmetadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\n")
-        .complains(&[&["<stdin>:1", "apiVersion: Required value"]]);
-    diagnose("metadata: {name: a}\n").complains(&[&["<stdin>:1: has no kind"]]);
+        .prints_problems(&[&["<stdin>:1", "apiVersion: Required value"]]);
+    diagnose("metadata: {name: a}\n").prints_problems(&[&["<stdin>:1: has no kind"]]);
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn two_objects_of_one_name_are_named_with_both_places() {
     let subnet =
         "apiVersion: elb-doctor.dev/v1alpha1\nkind: Subnet\nmetadata: {name: a}\nspec: {cidrs: [10.0.0.0/8]}\n";
     diagnose(format!("{subnet}---\n{subnet}"))
-        .complains(&[&["<stdin>:6: Subnet default/a: is there twice: also at <stdin>:1"]]);
+        .prints_problems(&[&["<stdin>:6: Subnet default/a: is there twice: also at <stdin>:1"]]);
     // The same name in another namespace, or of another kind, is another object.
     let other = subnet.replace("{name: a}", "{name: a, namespace: b}");
     let group = "apiVersion: elb-doctor.dev/v1alpha1\nkind: AddressGroup\nmetadata: {name: a}\nspec: {}\n";
@@ -367,8 +367,8 @@ fn lists_are_read_however_deep_and_lines_stay_right() {
     let answer = diagnose(
         "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - apiVersion: elb-doctor.dev/v1alpha1\n    kind: Subnet\n    metadata: {name: a}\n    spec: {cidrs: []}\n",
     );
-    answer.complains(&[&["<stdin>:10: Subnet default/a: spec.cidrs"]]);
-    diagnose("apiVersion: v1\nkind: List\nitems: 5\n").complains(&[&["<stdin>:3: items of a List must be"]]);
+    answer.prints_problems(&[&["<stdin>:10: Subnet default/a: spec.cidrs"]]);
+    diagnose("apiVersion: v1\nkind: List\nitems: 5\n").prints_problems(&[&["<stdin>:3: items of a List must be"]]);
     assert_eq!(
         diagnose("apiVersion: elb-doctor.dev/v1alpha1\nkind: SubnetList\nitems: []\n").code,
         0
@@ -394,28 +394,28 @@ fn line_ends_and_byte_order_marks_of_other_systems_change_nothing() {
     let answer = diagnose(windows);
     assert_eq!((answer.code, answer.err.as_str()), (1, ""));
     let utf16: Vec<u8> = [0xFF, 0xFE, b'a', 0].to_vec();
-    diagnose(utf16).complains(&[&["is UTF-16 text: save it as UTF-8"]]);
+    diagnose(utf16).prints_problems(&[&["is UTF-16 text: save it as UTF-8"]]);
 }
 
 #[test]
 fn json_is_read_with_tabs_and_one_value_after_another() {
     let text = "{\n\t\"apiVersion\": \"elb-doctor.dev/v1alpha1\",\n\t\"kind\": \"Subnet\",\n\t\"metadata\": {\"name\": \"a\"},\n\t\"spec\": {\"cidrs\": [\"10.0.0.0/8\"]}\n}\n";
     let second = text.replace("\"a\"", "\"b\"").replace("10.0.0.0/8", "x");
-    diagnose(format!("{text}{second}")).complains(&[&["<stdin>:11: Subnet default/b: spec.cidrs[0]"]]);
+    diagnose(format!("{text}{second}")).prints_problems(&[&["<stdin>:11: Subnet default/b: spec.cidrs[0]"]]);
     let dir = TempDir::new().unwrap();
     let broken = file(&dir, "broken.json", "{\n \"kind\": \"Subnet\",,\n}\n");
-    diagnose_with(&["-f", &broken], b"").complains(&[&["broken.json:2: cannot be read as JSON"]]);
+    diagnose_with(&["-f", &broken], b"").prints_problems(&[&["broken.json:2: cannot be read as JSON"]]);
 }
 
 #[test]
-fn garbage_is_one_clear_line() {
-    diagnose("").complains(&[&["<stdin>: holds no object"]]);
-    diagnose("# nothing\n---\n# here\n").complains(&[&["<stdin>: holds no object"]]);
-    diagnose(b"a\n\0b").complains(&[&["<stdin>:2: is binary"]]);
-    diagnose(b"a: b\nc: \xe9\n").complains(&[&["<stdin>:2: is not UTF-8 text"]]);
-    diagnose("just words\n").complains(&[&["<stdin>:1: must be an object", "not string"]]);
-    diagnose("[1, 2]").complains(&[&["<stdin>:1: must be an object", "not array"]]);
-    diagnose("kind: A\nkind: B\n").complains(&[&["<stdin>:2", "duplicate mapping key"]]);
+fn what_is_no_manifest_is_one_clear_line() {
+    diagnose("").prints_problems(&[&["<stdin>: holds no object"]]);
+    diagnose("# nothing\n---\n# here\n").prints_problems(&[&["<stdin>: holds no object"]]);
+    diagnose(b"a\n\0b").prints_problems(&[&["<stdin>:2: is binary"]]);
+    diagnose(b"a: b\nc: \xe9\n").prints_problems(&[&["<stdin>:2: is not UTF-8 text"]]);
+    diagnose("just words\n").prints_problems(&[&["<stdin>:1: must be an object", "not string"]]);
+    diagnose("[1, 2]").prints_problems(&[&["<stdin>:1: must be an object", "not array"]]);
+    diagnose("kind: A\nkind: B\n").prints_problems(&[&["<stdin>:2", "duplicate mapping key"]]);
 }
 
 #[test]
@@ -426,14 +426,14 @@ fn files_that_are_not_there_or_hold_nothing_are_one_clear_line_each() {
         &["-f", missing.to_str().unwrap(), "-f", dir.path().to_str().unwrap()],
         b"",
     );
-    answer.complains(&[
+    answer.prints_problems(&[
         &["missing.yaml: cannot be read"],
         &["the directory holds no .yaml, .yml or .json file"],
     ]);
 }
 
 #[test]
-fn a_directory_stands_for_its_manifests_and_not_for_what_lies_deeper() {
+fn a_directory_stands_for_its_own_manifests_and_not_for_those_of_its_subdirectories() {
     let dir = TempDir::new().unwrap();
     file(&dir, "a.yaml", faulty_world());
     file(&dir, "notes.txt", "not a manifest");
@@ -445,23 +445,23 @@ fn a_directory_stands_for_its_manifests_and_not_for_what_lies_deeper() {
 
 #[test]
 fn nesting_and_aliases_are_bounded() {
-    diagnose("[".repeat(100_000)).complains(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
-    diagnose("- ".repeat(50_000)).complains(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
+    diagnose("[".repeat(100_000)).prints_problems(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
+    diagnose("- ".repeat(50_000)).prints_problems(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
     let brackets = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
-    diagnose(brackets).complains(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
-    diagnose("a: &a [*a]\n").complains(&[&["has an alias inside the value that it stands for"]]);
+    diagnose(brackets).prints_problems(&[&["<stdin>:1: is nested deeper than 64 levels"]]);
+    diagnose("a: &a [*a]\n").prints_problems(&[&["has an alias inside the value that it stands for"]]);
     let mut laughs = String::from("a: &a [x,x,x,x,x,x,x,x,x,x]\n");
     for (from, to) in ('a'..'j').zip('b'..='j') {
         let line = format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(","));
         laughs.push_str(&line);
     }
-    diagnose(laughs).complains(&[&["has aliases that stand for too much"]]);
+    diagnose(laughs).prints_problems(&[&["has aliases that stand for too much"]]);
     let text = format!(
         "a: &a \"{}\"\nb: [{}]\n",
         "x".repeat(1_000_000),
         vec!["*a"; 5_000].join(",")
     );
-    diagnose(text).complains(&[&["is too large for one document"]]);
+    diagnose(text).prints_problems(&[&["is too large for one document"]]);
 }
 
 #[test]
@@ -482,20 +482,21 @@ fn fifty_megabytes_are_refused_in_one_line_without_being_read() {
     fs::write(&path, subnet.repeat(50 * 1024 * 1024 / subnet.len() + 1)).unwrap();
     file(&dir, "small.yaml", faulty_world());
     let answer = diagnose_with(&["-f", dir.path().to_str().unwrap()], b"");
-    answer.complains(&[&["large.yaml: the input is larger than 32 MiB", "--max-input-mib"]]);
+    answer.prints_problems(&[&["large.yaml: the input is larger than 32 MiB", "--max-input-mib"]]);
     assert!(
         answer.out.contains("1 of 17 items failed"),
         "the other file is diagnosed"
     );
     // A pipe has no size: it is cut off.
-    diagnose_with(&["-f", "-", "--max-input-mib", "1"], &vec![b'a'; 2 << 20]).complains(&[&["larger than 1 MiB"]]);
+    diagnose_with(&["-f", "-", "--max-input-mib", "1"], &vec![b'a'; 2 << 20])
+        .prints_problems(&[&["larger than 1 MiB"]]);
     if Path::new("/dev/zero").exists() {
-        diagnose_with(&["-f", "/dev/zero", "--max-input-mib", "1"], b"").complains(&[&["larger than 1 MiB"]]);
+        diagnose_with(&["-f", "/dev/zero", "--max-input-mib", "1"], b"").prints_problems(&[&["larger than 1 MiB"]]);
     }
 }
 
 #[test]
-fn no_end_of_problems_comes_to_an_end() {
+fn problems_without_end_are_cut_off() {
     let answer = diagnose("a: b\n---\n".repeat(20_000));
     assert_eq!(answer.code, 2);
     assert_eq!(answer.err.lines().count(), 101);
@@ -568,7 +569,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn requests_are_judged_and_need_nothing_beside_them() {
     let request = "apiVersion: elb-doctor.dev/v1alpha1\nkind: TroubleshootRequest\nmetadata: {name: now}\nspec: {loadBalancerRef: {name: lb}}\n";
     assert_eq!(diagnose(request).code, 0);
-    diagnose(request.replace("spec: {", "spec: {subject: Everything, ")).complains(&[&[
+    diagnose(request.replace("spec: {", "spec: {subject: Everything, ")).prints_problems(&[&[
         "<stdin>:4",
         "spec.subject: Unsupported value",
         "\"All\"",
@@ -580,8 +581,8 @@ fn standard_input_and_files_are_read_once() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "a.yaml", HEALTHY_WORLD);
     diagnose_with(&["-f", "-", "-f", "-"], HEALTHY_WORLD.as_bytes())
-        .complains(&[&["standard input can be read only once"]]);
-    diagnose_with(&["-f", &path, "-f", &path], b"").complains(&[&["a.yaml: is named twice"]]);
+        .prints_problems(&[&["standard input can be read only once"]]);
+    diagnose_with(&["-f", &path, "-f", &path], b"").prints_problems(&[&["a.yaml: is named twice"]]);
 }
 
 /// Whatever is done to a manifest, reading it ends in objects and problems and not in a panic.

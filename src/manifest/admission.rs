@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::{
     node::Node,
-    schema::{self, Finding, Patterns, Walk},
+    schema::{self, Patterns, Violation, Walk},
 };
 use crate::{
     api::v1alpha1::{Kind, crds},
@@ -51,15 +51,15 @@ impl Admission {
 
     /// The object with its defaults, and all that admission would refuse. CEL rules are asked only of an object that the
     /// schema allows, as the API server does: they may rely on it.
-    pub fn admit(&mut self, kind: Kind, node: &Node) -> (Json, Vec<Finding>) {
+    pub fn admit(&mut self, kind: Kind, node: &Node) -> (Json, Vec<Violation>) {
         let Some(schema) = self.schemas.get(&kind) else {
             return (node.to_json(), Vec::new());
         };
         let mut walk = Walk::new(&mut self.patterns);
         let object = walk.node(schema, node, "");
-        let mut findings = walk.findings;
-        findings.extend(metadata_findings(node, &object));
-        if findings.is_empty() {
+        let mut violations = walk.violations;
+        violations.extend(metadata_violations(node, &object));
+        if violations.is_empty() {
             let compiled = self.compiled.entry(kind).or_insert_with(|| compile_schema(schema));
             let errors = self.validator.validate_compiled(compiled, &object, None);
             for error in errors.err().into_iter().flatten() {
@@ -69,15 +69,15 @@ impl Admission {
                     ErrorKind::ValidationFailure => format!("Invalid value: {}", error.message),
                     _ => format!("the rule {:?} could not be evaluated: {}", error.rule, error.message),
                 };
-                findings.push(Finding {
+                violations.push(Violation {
                     line: node.line_of(&path),
                     path,
                     message: clean(&message).into_owned(),
                 });
             }
         }
-        findings.sort_by_key(|f| f.line);
-        (object, findings)
+        violations.sort_by_key(|f| f.line);
+        (object, violations)
     }
 }
 
@@ -96,11 +96,11 @@ fn with_type_meta(mut schema: Json) -> Json {
 }
 
 /// What the API server asks of names.
-fn metadata_findings(node: &Node, object: &Json) -> Vec<Finding> {
+fn metadata_violations(node: &Node, object: &Json) -> Vec<Violation> {
     let text = |field| object.pointer(field).and_then(Json::as_str);
-    let mut findings = Vec::new();
+    let mut violations = Vec::new();
     let mut refuse = |path: &str, value: &str, why: &str| {
-        findings.push(Finding {
+        violations.push(Violation {
             line: node.line_of(path),
             path: path.to_owned(),
             message: format!("Invalid value: {:?}: {why}", excerpt(value)),
@@ -120,7 +120,7 @@ fn metadata_findings(node: &Node, object: &Json) -> Vec<Finding> {
             "must be at most 63 lowercase letters, digits and '-', starting and ending with a letter or digit",
         );
     }
-    findings
+    violations
 }
 
 fn is_label(text: &str) -> bool {

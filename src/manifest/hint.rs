@@ -3,7 +3,7 @@
 /// The candidate that is most like `word`, if one is like it at all.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Long words are no slips of the finger, and the measure takes time by the square of the length.
+    // Long words are not mistyped short ones, and the time that the distance takes grows with the square of the length.
     if word.len() > 64 {
         return None;
     }

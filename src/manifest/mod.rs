@@ -2,8 +2,8 @@
 //!
 //! paths → texts ([`input`]) → documents with line numbers ([`node`]) → schema and rules of their kind ([`admission`])
 //! → typed objects. Whatever is wrong becomes one [`Problem`] with file, line and what would be right, and the rest is read all
-//! the same. An object that admission would refuse is kept with its faults where it can be, so that what refers to it is
-//! called by its right name: invalid, not missing.
+//! the same. An object that admission would refuse is handed on with the reason, as is one that cannot be read, so that what
+//! refers to it is told that it is invalid, and not that it is missing.
 
 mod admission;
 mod hint;
@@ -18,14 +18,14 @@ use std::{
 };
 
 pub use self::problem::{Problem, Source};
-use self::{admission::Admission, input::Allowance, node::Node, schema::Finding};
+use self::{admission::Admission, input::Allowance, node::Node, schema::Violation};
 use crate::{
     api::v1alpha1::{API_VERSION, ApiObject, GROUP, Kind, KindVisitor, Object},
     text::excerpt,
     world::{Incoming, Key, Unreadable},
 };
 
-/// Problems after which a file is given up: bounds the memory and the time that garbage takes.
+/// Problems after which a file is given up: bounds the memory and the time that input of nothing but problems takes.
 const MAX_PROBLEMS: usize = 10_000;
 
 /// An object as it was read.
@@ -126,14 +126,14 @@ struct Found {
     /// Absent when it cannot be read.
     object: Option<Object>,
     /// What is wrong with it, each with the field's path.
-    faults: Vec<String>,
+    violations: Vec<String>,
     /// Whether it is of the version that is read; another version's was not judged.
     judged: bool,
 }
 
 impl Found {
     fn finish(self) -> LoadedObject {
-        let why = self.faults.split_first().map(|(first, rest)| match rest.len() {
+        let why = self.violations.split_first().map(|(first, rest)| match rest.len() {
             0 => first.clone(),
             more => format!("{first} (and {more} more)"),
         });
@@ -174,7 +174,7 @@ impl Loader {
     }
 
     fn problem(&mut self, problem: Problem) {
-        // One more than the limit: the one that says so. A List of garbage comes here for each of its items.
+        // One more than the limit: the one that says so. A List of things that are no objects comes here for each of its items.
         if self.errors.len() <= MAX_PROBLEMS {
             self.errors.push(problem);
         }
@@ -279,7 +279,7 @@ impl Loader {
                     key,
                     source,
                     object: None,
-                    faults: vec![message],
+                    violations: vec![message],
                     judged: false,
                 });
             }
@@ -292,7 +292,7 @@ impl Loader {
     fn keep(&mut self, found: Found) {
         let place = (found.kind, found.key.clone());
         if let Some(first) = self.places.get(&place).and_then(|place| self.found.get_mut(*place)) {
-            first.faults.extend(found.faults);
+            first.violations.extend(found.violations);
             first.judged |= found.judged;
             if first.object.is_none() {
                 (first.object, first.source) = (found.object, found.source);
@@ -322,28 +322,28 @@ impl Loader {
             && let Some(first) = self.found.get_mut(*first).filter(|first| first.judged)
         {
             let message = format!("is there twice: also at {}; keep one of them", first.source);
-            let fault = format!("is there twice: at {} and {source}", first.source);
-            first.faults.push(fault);
+            let violation = format!("is there twice: at {} and {source}", first.source);
+            first.violations.push(violation);
             return self.problem(problem(node.line, message));
         }
-        let (json, findings) = self.admission.admit(kind, node);
-        let mut faults = Vec::new();
-        for Finding { line, path, message } in findings {
-            let fault = if path.is_empty() {
+        let (json, found) = self.admission.admit(kind, node);
+        let mut violations = Vec::new();
+        for Violation { line, path, message } in found {
+            let violation = if path.is_empty() {
                 message
             } else {
                 format!("{path}: {message}")
             };
-            self.problem(problem(line, fault.clone()));
-            faults.push(fault);
+            self.problem(problem(line, violation.clone()));
+            violations.push(violation);
         }
         let object = match kind.visit(Typed(with_namespace(json))) {
             Ok(object) => Some(object),
             Err(error) => {
-                if faults.is_empty() {
-                    let fault = excerpt(&error.to_string());
-                    self.problem(problem(node.line, fault.clone()));
-                    faults.push(fault);
+                if violations.is_empty() {
+                    let violation = excerpt(&error.to_string());
+                    self.problem(problem(node.line, violation.clone()));
+                    violations.push(violation);
                 }
                 None
             }
@@ -355,7 +355,7 @@ impl Loader {
                 key,
                 source,
                 object,
-                faults,
+                violations,
                 judged: true,
             });
         }
@@ -400,5 +400,103 @@ impl KindVisitor for Typed {
 
     fn visit<K: ApiObject>(self) -> Self::Output {
         serde_json::from_value::<K>(self.0).map(Into::into)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn subnet(name: &str, cidrs: &str) -> String {
+        format!(
+            "---\n{{apiVersion: {API_VERSION}, kind: Subnet, metadata: {{name: {name}}}, spec: {{cidrs: {cidrs}}}}}\n"
+        )
+    }
+
+    /// Name and why it is not trusted, or `fine`; and whether it could be read.
+    fn handed_in(text: &str) -> Vec<(String, bool, String)> {
+        let loaded = load_text("a.yaml", text);
+        let objects = loaded.objects.into_iter().map(|object| {
+            let name = object.incoming.key().name;
+            match object.incoming {
+                Incoming::Readable { refused, .. } => {
+                    let why = refused.map_or_else(|| "fine".to_owned(), |why| why.to_string());
+                    (name, true, why)
+                }
+                Incoming::Unreadable(unreadable) => (name, false, unreadable.why.to_string()),
+            }
+        });
+        objects.collect()
+    }
+
+    #[test]
+    fn every_kind_is_handed_in_by_its_name() {
+        for kind in Kind::ALL {
+            let text = format!("{{apiVersion: {API_VERSION}, kind: {kind}, metadata: {{name: a}}}}");
+            let loaded = load_text("a.yaml", &text);
+            assert_eq!(loaded.objects.len(), 1, "{kind}: {:?}", loaded.errors);
+            assert_eq!(loaded.objects[0].incoming.kind(), *kind);
+            assert_eq!(loaded.objects[0].incoming.key(), Key::new("default", "a"));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_object_is_handed_in_with_it() {
+        let good = r#"["10.0.0.0/24"]"#;
+        let cases = [
+            (subnet("a", good), true, "fine"),
+            // Refused by admission, and readable.
+            (subnet("a", "[x]"), true, "spec.cidrs[0]: Invalid value: \"x\": "),
+            // No such type of value: not readable.
+            (
+                subnet("a", "5"),
+                false,
+                "spec.cidrs: Invalid value: 5: must be of type array",
+            ),
+            // Twice: none of them can be trusted.
+            (
+                subnet("a", good) + &subnet("a", good),
+                true,
+                "is there twice: at a.yaml:2 and a.yaml:4",
+            ),
+            // Another version of ours, alone and beside one that could be read.
+            (
+                subnet("a", good).replace("v1alpha1", "v9"),
+                false,
+                "apiVersion: \"elb-doctor.dev/v9\" of Subnet must be",
+            ),
+            (
+                subnet("a", good) + &subnet("a", good).replace("v1alpha1", "v9"),
+                true,
+                "apiVersion: \"elb-doctor.dev/v9\"",
+            ),
+            (
+                subnet("a", good).replace("v1alpha1", "v9") + &subnet("a", good),
+                true,
+                "apiVersion: \"elb-doctor.dev/v9\"",
+            ),
+        ];
+        for (text, readable, why) in cases {
+            let objects = handed_in(&text);
+            let [(name, is_readable, is)] = objects.as_slice() else {
+                panic!("{text}: {objects:?}")
+            };
+            assert_eq!((name.as_str(), *is_readable), ("a", readable), "{text}: {is}");
+            assert!(is.starts_with(why), "{text}: {is}");
+        }
+    }
+
+    #[test]
+    fn further_problems_are_counted_behind_the_first() {
+        let (_, _, why) = &handed_in(&subnet("a", "[x, y, z]"))[0];
+        assert!(why.ends_with("(and 2 more)"), "{why}");
+    }
+
+    #[test]
+    fn what_has_no_name_is_a_problem_and_no_object() {
+        let loaded = load_text("a.yaml", &subnet("''", "[]"));
+        assert!(loaded.objects.is_empty());
+        assert!(!loaded.errors.is_empty());
     }
 }

@@ -43,7 +43,7 @@ pub struct Entry {
     pub node: Node,
 }
 
-/// Nesting that no manifest needs and that the stack bears.
+/// Nesting that no manifest needs and that does not overflow the stack.
 const MAX_DEPTH: usize = 64;
 /// Nodes of one document: bounds the memory that it takes, with aliases written out.
 const MAX_NODES: usize = 2_000_000;

@@ -1,7 +1,7 @@
 //! A document against the structural schema of its kind: unknown fields, types, bounds, forms; defaults filled in.
 //!
 //! A walker of our own and no JSON Schema library: the schemas use a dozen keywords, and walking the document itself
-//! gives the line of every finding, pruning and defaults on the way. Findings are worded as the API server words them,
+//! gives the line of every violation, pruning and defaults on the way. They are worded as the API server words them,
 //! since that is what an admin knows from kubectl. The order is the API server's too: nulls go, defaults come, then rules.
 
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use crate::text::excerpt;
 
 /// Something that the schema does not allow.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct Violation {
     /// Where it stands.
     pub line: u64,
     /// The field's path, such as `spec.rules[2].ports`; empty for the object itself.
@@ -35,7 +35,7 @@ impl Patterns {
         if !self.0.contains_key(pattern) {
             self.0.insert(pattern.to_owned(), Regex::new(pattern).ok());
         }
-        // A pattern that does not compile would refuse everything: fail closed. A test compiles them all.
+        // A pattern that does not compile matches nothing, so that nothing gets past it. A test compiles them all.
         self.0
             .get(pattern)
             .and_then(Option::as_ref)
@@ -47,7 +47,7 @@ impl Patterns {
 pub struct Walk<'a> {
     patterns: &'a mut Patterns,
     /// What was found, in the order of the walk.
-    pub findings: Vec<Finding>,
+    pub violations: Vec<Violation>,
 }
 
 impl<'a> Walk<'a> {
@@ -55,12 +55,12 @@ impl<'a> Walk<'a> {
     pub fn new(patterns: &'a mut Patterns) -> Self {
         Self {
             patterns,
-            findings: Vec::new(),
+            violations: Vec::new(),
         }
     }
 
     fn find(&mut self, line: u64, path: &str, message: String) {
-        self.findings.push(Finding {
+        self.violations.push(Violation {
             line,
             path: path.to_owned(),
             message,
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
 
     fn wrong_type(&mut self, wanted: &str, node: &Node, path: &str) {
         let is = node.type_name();
-        // The slip behind most of these: `protocol: 6`, `name: on`.
+        // The mistake behind most of these: `protocol: 6`, `name: on`.
         let hint = match (wanted, &node.value) {
             ("string", Value::Number(_) | Value::Bool(_)) => ": put it in quotes",
             ("integer" | "boolean", Value::String(_)) => ": write it without quotes",
@@ -362,7 +362,7 @@ fn whole(n: &serde_json::Number) -> Option<serde_json::Number> {
         .map(|f| (f as i64).into())
 }
 
-/// A value as it is shown in a message: JSON, cut at a length that a line bears. JSON escapes control characters.
+/// A value as it is shown in a message: JSON, short enough for one line of a message. JSON escapes control characters.
 fn shown(node: &Node) -> String {
     match &node.value {
         Value::List(items) => format!("an array of {}", items.len()),
