@@ -171,7 +171,7 @@ impl Controller {
             }
             None => (Leadership::always(), without_election),
         };
-        let (events, recording) = Events::start(client.clone(), options.identity, metrics.clone());
+        let (events, recording) = Events::start(client.clone(), &options.identity, metrics.clone());
         let context = Context {
             shared,
             reader: Reader::new(client.clone()),

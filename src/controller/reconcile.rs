@@ -117,9 +117,9 @@ pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, k
     };
     K::count(&wanted, &context.metrics);
     // Told only now: what was not written did not happen. A crash in between loses the event, never the verdict.
-    for transition in K::transitions(said, K::conditions(&wanted)) {
-        context.events.tell(transition, held.object_ref(&()));
-    }
+    context
+        .events
+        .tell(K::transitions(said, K::conditions(&wanted)), held.object_ref(&()));
     super::watch::strip(&mut written);
     context.shared.take_in(written.into(), Origin::Write);
     Ok(Done::UntilChange)

@@ -48,9 +48,8 @@ pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Fail
         let Some(mut written) = context.writer.status(&*request, &wanted, Guard::SameVersion).await? else {
             return Ok(Done::UntilChange);
         };
-        if let Some(transition) = finished(request.status.as_ref(), &wanted) {
-            context.events.tell(transition, request.object_ref(&()));
-        }
+        let transition = finished(request.status.as_ref(), &wanted);
+        context.events.tell(transition, request.object_ref(&()));
         super::watch::strip(&mut written);
         context.shared.take_in_request(written.clone());
         current = written;

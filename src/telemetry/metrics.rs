@@ -126,6 +126,7 @@ pub struct Metrics {
     watch_errors: Family<KindLabels, Counter>,
     objects: Family<KindLabels, Gauge>,
     events: Family<ResultLabels, Counter>,
+    events_waiting: Gauge,
     closed_admin_connections: Counter,
     /// Seconds that a diagnosis takes, from the objects to the status.
     pub diagnosis_seconds: Histogram,
@@ -163,6 +164,7 @@ impl Metrics {
             watch_errors: Family::default(),
             objects: Family::default(),
             events: Family::default(),
+            events_waiting: Gauge::default(),
             closed_admin_connections: Counter::default(),
             diagnosis_seconds: Histogram::new(DIAGNOSIS_BUCKETS),
         };
@@ -252,8 +254,13 @@ impl Metrics {
         registry.register("elb_doctor_objects", "Objects known, by kind", all.objects.clone());
         registry.register(
             "elb_doctor_events",
-            "Kubernetes events, by result: published, failed, dropped (more than the limit)",
+            "Kubernetes events, by result: published, failed, superseded (a later one of the object came before it was published), dropped",
             all.events.clone(),
+        );
+        registry.register(
+            "elb_doctor_events_waiting",
+            "Kubernetes events that wait until their rate allows them",
+            all.events_waiting.clone(),
         );
         registry.register(
             "elb_doctor_admin_connections_closed",
@@ -357,9 +364,15 @@ impl Metrics {
         self.closed_admin_connections.inc();
     }
 
-    /// Counts an event that was `published`, `failed` or `dropped`.
-    pub fn count_event(&self, result: &'static str) {
-        self.events.get_or_create(&ResultLabels { result }).inc();
+    /// Counts events that were `published`, `failed`, `superseded` or `dropped`.
+    pub fn count_events(&self, result: &'static str, number: usize) {
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        self.events.get_or_create(&ResultLabels { result }).inc_by(number);
+    }
+
+    /// Says how many events wait to be published.
+    pub fn set_events_waiting(&self, number: usize) {
+        self.events_waiting.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 }
 

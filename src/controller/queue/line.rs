@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::Tenanted;
+use super::key::Tenanted;
 
 /// Keys that wait, in order for each tenant; the tenants take turns. Every operation is logarithmic, and what is removed leaves
 /// nothing behind.
 #[derive(Debug)]
-pub(super) struct Line<K> {
+pub(in crate::controller) struct Line<K> {
     tenants: HashMap<Arc<str>, Tenant<K>>,
     /// Whose turn it is next, by number.
     turns: BTreeMap<u64, Arc<str>>,
@@ -35,7 +35,7 @@ impl<K> Default for Line<K> {
 
 impl<K: Tenanted> Line<K> {
     /// Lets a key wait behind all others of its tenant, and says at which place.
-    pub(super) fn push(&mut self, key: K) -> u64 {
+    pub(in crate::controller) fn push(&mut self, key: K) -> u64 {
         let place = self.number();
         if let Some(tenant) = self.tenants.get_mut(key.tenant()) {
             tenant.keys.insert(place, key);
@@ -50,7 +50,7 @@ impl<K: Tenanted> Line<K> {
     }
 
     /// Takes the key at that place out.
-    pub(super) fn remove(&mut self, tenant: &str, place: u64) {
+    pub(in crate::controller) fn remove(&mut self, tenant: &str, place: u64) {
         if let Some(held) = self.tenants.get_mut(tenant) {
             held.keys.remove(&place);
             if held.keys.is_empty() {
@@ -62,7 +62,7 @@ impl<K: Tenanted> Line<K> {
     }
 
     /// The oldest key of the next tenant that may have one now. A tenant that is passed over keeps its turn.
-    pub(super) fn pop(&mut self, may: impl Fn(&str) -> bool) -> Option<K> {
+    pub(in crate::controller) fn pop(&mut self, may: impl Fn(&str) -> bool) -> Option<K> {
         let (turn, name) = self.turns.iter().find(|(_, name)| may(name))?;
         let (turn, name) = (*turn, name.clone());
         self.turns.remove(&turn);
@@ -78,13 +78,13 @@ impl<K: Tenanted> Line<K> {
         Some(key)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::controller) fn is_empty(&self) -> bool {
         self.tenants.is_empty()
     }
 
     /// How many keys wait.
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::controller) fn len(&self) -> usize {
         assert_eq!(self.tenants.len(), self.turns.len(), "a turn for each tenant");
         self.tenants.values().map(|tenant| tenant.keys.len()).sum()
     }

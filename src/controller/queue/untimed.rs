@@ -4,7 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio::time::Instant;
 
-use super::{Lane, Tenanted, line::Line};
+use super::{
+    key::{Lane, Tenanted},
+    line::Line,
+};
 
 /// How many changes go before a swept key that waits.
 pub(super) const CHANGES_PER_SWEEP: u32 = 7;
