@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "crds/hostile_values.rs"]
+mod hostile_values;
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -1,6 +1,6 @@
 //! `BackendServer`: one member of a backend server group, its reported health and its diagnosis.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -171,9 +171,10 @@ pub struct ReportedHealth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
-    /// When it was reported.
+    /// When it was reported. Nothing depends on it, so it is kept as it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reported_at: Option<Time>,
+    #[schemars(extend("format" = "date-time"))]
+    pub reported_at: Option<String>,
 }
 
 /// State of a backend server as reported or displayed.

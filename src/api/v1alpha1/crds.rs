@@ -62,12 +62,15 @@ pub fn to_yaml() -> anyhow::Result<String> {
 ///   ever meets one.
 /// - Names of integer formats that only Rust knows (`uint16`) mean nothing to the API server, which warns of them; the
 ///   bounds say it all.
+/// - What the API server admits the types must be able to hold, or one value would make its object unreadable: every integer
+///   has the bounds of its type, every time the years, digits and offsets that a timestamp can have.
 fn finish(value: &mut Value) {
     match value {
         Value::Object(map) => {
             if map.get("nullable") == Some(&Value::Bool(true)) {
                 map.remove("nullable");
             }
+            bound_by_format(map);
             if map
                 .get("format")
                 .and_then(Value::as_str)
@@ -89,7 +92,115 @@ fn finish(value: &mut Value) {
     }
 }
 
+/// RFC 3339 with a year, a fraction and an offset that every reader of timestamps knows; the API server checks days and hours.
+const TIME: &str =
+    r"^[1-8][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][01][0-9]:[0-5][0-9])$";
+
+/// The greatest whole number that JSON, which knows only fractions, holds exactly in every reader.
+const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+fn bound_by_format(map: &mut serde_json::Map<String, Value>) {
+    let format = map.get("format").and_then(Value::as_str);
+    let (least, most) = match format {
+        Some("date-time") => {
+            map.insert("pattern".into(), TIME.into());
+            return;
+        }
+        Some("uint8") => (0, u8::MAX.into()),
+        Some("uint16") => (0, u16::MAX.into()),
+        Some("uint32") => (0, u32::MAX.into()),
+        // Generations and the like: never negative.
+        Some("int64" | "uint64" | "uint") => (0, MAX_SAFE_INTEGER),
+        _ => return,
+    };
+    map.entry("minimum").or_insert_with(|| least.into());
+    map.entry("maximum").or_insert_with(|| most.into());
+}
+
 /// The number as it is written: 65535 and not 65535.0.
 fn whole_number(number: f64) -> Option<i64> {
     format!("{number:.0}").parse().ok().filter(|_| number.fract() == 0.0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    /// Calls `look` with every schema below this one and its path.
+    fn walk(schema: &Value, path: &str, look: &mut dyn FnMut(&Value, &str)) {
+        if schema.get("type").is_some_and(Value::is_string) {
+            look(schema, path);
+        }
+        match schema {
+            Value::Object(map) => map
+                .iter()
+                .for_each(|(key, value)| walk(value, &format!("{path}/{key}"), look)),
+            Value::Array(list) => list.iter().for_each(|value| walk(value, path, look)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_integer_and_every_time_is_bounded() {
+        let (mut integers, mut times) = (0, 0);
+        for crd in values().unwrap() {
+            let schema = &crd["spec"]["versions"][0]["schema"];
+            walk(
+                schema,
+                crd["metadata"]["name"].as_str().unwrap(),
+                &mut |schema, path| {
+                    if schema["type"] == "integer" {
+                        integers += 1;
+                        let bounds = (schema["minimum"].as_i64(), schema["maximum"].as_i64());
+                        assert!(
+                            matches!(bounds, (Some(least), Some(most)) if least <= most),
+                            "{path}: {schema}"
+                        );
+                    }
+                    if schema["format"] == "date-time" {
+                        times += 1;
+                        assert_eq!(schema["pattern"], TIME, "{path}");
+                    }
+                    assert_ne!(
+                        schema["type"], "number",
+                        "{path}: a fraction has no bound that a type holds exactly"
+                    );
+                },
+            );
+        }
+        assert!(integers > 40 && times > 5, "{integers} {times}");
+    }
+
+    #[test]
+    fn every_time_of_that_form_that_is_one_can_be_held() {
+        let form = regex::Regex::new(TIME).unwrap();
+        let edges = [
+            "1000-01-01T00:00:00+19:59",
+            "8999-12-31T23:59:59.999999999-19:59",
+            "2026-11-25T12:00:00Z",
+        ];
+        for time in edges {
+            assert!(form.is_match(time), "{time}");
+            assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");
+        }
+        for time in [
+            "9999-12-31T23:59:59-12:00",
+            "0000-01-01T00:00:00Z",
+            "2026-11-25T12:00:00.1234567890Z",
+            "2026-11-25T12:00:00+99:99",
+            "2026-11-25 12:00:00Z",
+            "2026-11-25",
+            "yesterday",
+        ] {
+            assert!(!form.is_match(time), "{time}");
+        }
+    }
+
+    #[test]
+    fn descriptions_speak_of_no_document_that_a_cluster_lacks() {
+        for (name, text) in files().unwrap() {
+            assert!(!text.contains('§'), "{name}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The findings of one diagnosis, as they stand in a status (design §1, domain §7 and §8).
+//! The findings of one diagnosis, as they stand in a status (semantics §7 and §8).
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -34,7 +34,7 @@ pub struct Diagnosis {
     pub notes: Vec<String>,
 }
 
-/// The health check traffic of one backend server (domain §2).
+/// The health check traffic of one backend server.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheckTraffic {
@@ -200,7 +200,7 @@ pub enum NearestDimension {
     Port,
 }
 
-/// A change that heals one direction of one layer (domain §8).
+/// A change that heals one direction of one layer.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fix {

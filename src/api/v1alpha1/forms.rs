@@ -1,7 +1,7 @@
 //! The forms that strings must have to be admitted.
 //!
 //! They look at characters only. What a string means (a prefix without host bits, a port of at most 65535, a range that ends
-//! after it begins) the API server cannot judge; the diagnosis does, and reports `InvalidSpec` (domain §9). Each form
+//! after it begins) the API server cannot judge; the diagnosis does, and reports `InvalidSpec` (semantics §9). Each form
 //! means the same to the API server (RE2) and to Rust's regex crate.
 
 /// One address.
