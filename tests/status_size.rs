@@ -9,7 +9,9 @@
 #![allow(clippy::needless_pass_by_value, reason = "manifests read best where they are used")]
 
 use elb_doctor::{
-    api::v1alpha1::{BackendServer, BackendServerStatus, Diagnosis, LoadBalancer, NetworkACL, SecurityGroup, Subnet},
+    api::v1alpha1::{
+        BackendServer, BackendServerStatus, Diagnosis, FailedCheck, LoadBalancer, NetworkACL, SecurityGroup, Subnet,
+    },
     diagnosis::backend_server_status,
     world::{Key, Object, World},
 };
@@ -149,6 +151,32 @@ fn the_worst_status_is_under_32_kib_and_says_what_it_left_out() {
     }
 }
 
+/// 16 items fail for four rules: their evidence is written four times, not sixteen.
+#[test]
+fn evidence_is_written_once_where_one_rule_decides_a_direction() {
+    let everything = json!([{"name": "closed", "action": "Deny"}]);
+    let mut objects = one_group(
+        &["10.0.0.7".to_owned()],
+        vec![
+            json!({"name": "in", "direction": "Ingress", "action": "Deny"}),
+            json!({"name": "out", "direction": "Egress", "action": "Deny"}),
+        ],
+    );
+    objects.push(object(
+        "NetworkACL",
+        "border",
+        json!({"subnetRefs": [{"name": "app"}], "stateful": false, "ingress": everything, "egress": everything}),
+    ));
+    let found = diagnosis(objects, "web-1");
+    assert_eq!(found.failed, 16);
+    let with = |has: fn(&FailedCheck) -> bool| found.checks.iter().filter(|check| has(check)).count();
+    assert_eq!(with(|check| check.witness.is_some()), 4);
+    assert_eq!(with(|check| check.decided_by.is_some()), 4);
+    let size = serde_json::to_vec(&found).unwrap().len();
+    println!("16 failed items: {size} bytes");
+    assert!(size < 9500, "{size} bytes");
+}
+
 /// What is judged is the size of the whole status, conditions included.
 fn worst(count: usize, letter: &str, deciding: bool) {
     // The longest names that admission takes, a thousand rules that miss or decide, two legs, IPv6, sources that no prefix
@@ -226,7 +254,9 @@ fn worst(count: usize, letter: &str, deciding: bool) {
         .unwrap();
     let blocked = source.blocked.as_ref().unwrap();
     assert_eq!(blocked.values.len() + blocked.omitted.unwrap_or(0) as usize, count);
-    let rule = source.decided_by.as_ref().unwrap().rule.as_deref();
+    // Where the protocol's item shows the same evidence, it is written there.
+    let decided = source.decided_by.as_ref().or(found.checks[0].decided_by.as_ref());
+    let rule = decided.unwrap().rule.as_deref();
     let shown = rule_name(990).replace('\u{1}', " ");
     let whole = |rule: &str| rule == rule_name(990) || rule == shown || rule.ends_with('…');
     assert!(rule.is_none_or(whole), "a cut name shows that it is cut: {rule:?}");

@@ -1,7 +1,6 @@
 //! `elb-doctor diagnose`: the same engine on manifests, no cluster.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
@@ -10,10 +9,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 use ipnet::IpNet;
-use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-    jiff::Timestamp,
-};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::json;
 
 use super::{
@@ -22,14 +18,11 @@ use super::{
     table,
 };
 use crate::{
-    api::v1alpha1::{
-        BackendServer, BackendServerStatus, HealthState, ReportedHealth,
-        conditions::{reasons, types},
-    },
-    diagnosis::backend_server_status,
+    api::v1alpha1::{BackendServer, BackendServerStatus, HealthState, ReportedHealth, conditions::reasons},
+    diagnosis::{self, Assessment},
     manifest::{self, Limits, Loaded},
     text::clean,
-    world::{Incoming, Kind, Object, Settings, World},
+    world::{Incoming, Kind, Object, Refusal, RefusalReason, Settings, World},
 };
 
 /// Problems that are printed; more are counted.
@@ -106,28 +99,28 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         shared_sources: args.shared_sources,
     };
     let world = world(&loaded, &settings, args.all);
-    let backends = diagnose(&world, &Time(Timestamp::now()));
+    let assessments = assess(&world);
     let invalid = invalid_values(&world);
-    warn_of_refusals(&backends);
+    warn_of_refusals(&assessments);
 
     let mut out = io::BufWriter::new(io::stdout().lock());
     match args.output {
         Format::Table => {
-            let text = table::render(&backends, width());
+            let text = table::render(&assessments, width());
             AutoStream::new(io::stdout().lock(), args.color.into()).write_all(text.as_bytes())?;
         }
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &list(&backends)?).map_err(io::Error::from)?;
+            serde_json::to_writer_pretty(&mut out, &list(&assessments)?).map_err(io::Error::from)?;
             writeln!(out)?;
         }
-        Format::Yaml => out.write_all(serde_saphyr::to_string(&list(&backends)?)?.as_bytes())?,
+        Format::Yaml => out.write_all(serde_saphyr::to_string(&list(&assessments)?)?.as_bytes())?,
     }
     out.flush()?;
     drop(out);
     if invalid > 0 {
         return Ok(ExitCode::from(INVALID));
     }
-    Ok(exit_code(&loaded, &backends, args.strict))
+    Ok(exit_code(&loaded, &assessments, args.strict))
 }
 
 /// What was loaded, as one world.
@@ -163,20 +156,11 @@ fn invalid_values(world: &World) -> usize {
     invalid.len()
 }
 
-/// Every readable backend server with its status filled in, by namespace and name.
-fn diagnose(world: &World, now: &Time) -> Vec<BackendServer> {
-    let mut backends = BTreeMap::new();
-    for key in world.keys(Kind::BackendServer) {
-        if let Some(Object::BackendServer(backend)) = world.get(Kind::BackendServer, &key)
-            && let Some(status) = backend_server_status(world, &key, now)
-        {
-            let mut backend = (*backend).clone();
-            let health = backend.status.take().and_then(|s| s.health);
-            backend.status = Some(BackendServerStatus { health, ..status });
-            backends.insert(key, backend);
-        }
-    }
-    backends.into_values().collect()
+/// Every readable backend server, by namespace and name.
+fn assess(world: &World) -> Vec<Assessment> {
+    let mut keys: Vec<_> = world.keys(Kind::BackendServer).into_iter().collect();
+    keys.sort();
+    keys.iter().filter_map(|key| diagnosis::assess(world, key)).collect()
 }
 
 fn taken_for_unhealthy(backend: &BackendServer) -> BackendServer {
@@ -193,34 +177,31 @@ fn taken_for_unhealthy(backend: &BackendServer) -> BackendServer {
     backend
 }
 
-fn list(backends: &[BackendServer]) -> Result<serde_json::Value, serde_json::Error> {
-    let items = backends
-        .iter()
-        .map(serde_json::to_value)
-        .collect::<Result<Vec<_>, _>>()?;
+/// The backend servers with their status filled in, as the controller would.
+fn list(assessments: &[Assessment]) -> Result<serde_json::Value, serde_json::Error> {
+    let now = Time(Timestamp::now());
+    let filled_in = |assessment: &Assessment| {
+        let mut backend = BackendServer::clone(&assessment.backend);
+        let health = backend.status.take().and_then(|status| status.health);
+        backend.status = Some(BackendServerStatus {
+            health,
+            ..diagnosis::status(assessment, &now)
+        });
+        serde_json::to_value(backend)
+    };
+    let items = assessments.iter().map(filled_in).collect::<Result<Vec<_>, _>>()?;
     Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}))
 }
 
-/// The condition of that type.
-pub(super) fn condition<'b>(backend: &'b BackendServer, type_: &str) -> Option<&'b Condition> {
-    backend.status.as_ref()?.conditions.iter().find(|c| c.type_ == type_)
-}
-
-/// Why a backend server was not diagnosed; none if it was.
-pub(super) fn refusal(backend: &BackendServer) -> Option<&Condition> {
-    condition(backend, types::DIAGNOSED).filter(|c| c.status != "True")
-}
-
-fn exit_code(loaded: &Loaded, backends: &[BackendServer], strict: bool) -> ExitCode {
-    let refused =
-        |r: &Condition| r.reason == reasons::INVALID_SPEC || (strict && r.reason != reasons::BACKEND_NOT_UNHEALTHY);
-    let failed = |b: &BackendServer| {
-        let diagnosis = b.status.as_ref().and_then(|s| s.diagnosis.as_ref());
-        diagnosis.is_some_and(|d| d.failed > 0)
+fn exit_code(loaded: &Loaded, assessments: &[Assessment], strict: bool) -> ExitCode {
+    let refused = |refusal: &Refusal| match refusal.reason {
+        RefusalReason::InvalidSpec => true,
+        RefusalReason::BackendNotUnhealthy => false,
+        _ => strict,
     };
-    if !loaded.errors.is_empty() || backends.iter().filter_map(refusal).any(refused) {
+    if !loaded.errors.is_empty() || assessments.iter().any(|one| one.outcome.as_ref().is_err_and(refused)) {
         ExitCode::from(INVALID)
-    } else if backends.iter().any(failed) {
+    } else if assessments.iter().any(|one| one.failed().next().is_some()) {
         ExitCode::from(FAULTS)
     } else {
         ExitCode::SUCCESS
@@ -238,19 +219,18 @@ fn complain(loaded: &Loaded) {
     }
 }
 
-fn warn_of_refusals(backends: &[BackendServer]) {
+fn warn_of_refusals(assessments: &[Assessment]) {
     let mut err = io::stderr().lock();
-    for backend in backends {
-        // What is invalid was said already, as an error of its own object.
-        let quiet = [reasons::BACKEND_NOT_UNHEALTHY, reasons::INVALID_SPEC];
-        let Some(refusal) = refusal(backend).filter(|r| !quiet.contains(&r.reason.as_str())) else {
-            continue;
-        };
-        let name = table::name(backend);
-        let line = format!(
-            "BackendServer {name} not diagnosed: {}: {}",
-            refusal.reason, refusal.message
-        );
+    for assessment in assessments {
+        let Err(refusal) = &assessment.outcome else { continue };
+        match refusal.reason {
+            // What is invalid was said already, as an error of its own object.
+            RefusalReason::BackendNotUnhealthy | RefusalReason::InvalidSpec => continue,
+            _ => {}
+        }
+        let name = table::name(&assessment.backend);
+        let reason = refusal.reason.as_str();
+        let line = format!("BackendServer {name} not diagnosed: {reason}: {}", refusal.message);
         let _ = writeln!(err, "warning: {}", clean(&line));
     }
 }

@@ -6,13 +6,18 @@ use anstyle::{AnsiColor, Style};
 use kube::ResourceExt as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::diagnose::{condition, refusal};
-use crate::api::v1alpha1::{
-    BackendServer, Blocked, Decision, Diagnosis, DiagnosisImpact, Direction, FailedCheck, Fix, ItemImpact, Nearest,
-    NearestDimension, RuleAction, RuleKind, Witness,
-    conditions::{reasons, types},
+use crate::{
+    api::v1alpha1::{BackendServer, HealthState, conditions::reasons},
+    diagnosis::{
+        Assessment, dimension, dimension_name,
+        report::{Failed, Fix, Report},
+        witness,
+        words::{self, values},
+    },
+    engine::{CheckId, Evidence, Finding, Impact, Layer, Nearest, RuleFinding, format_address},
+    text::{clean, field_list, is_unsafe, shell_word, wrap},
+    world::{Refusal, RefusalReason},
 };
-use crate::text::{clean, field_list, is_unsafe, percentage, shell_word, wrap};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -27,31 +32,34 @@ fn styled(style: Style, text: &str) -> String {
 
 /// Namespace and name.
 pub fn name(backend: &BackendServer) -> String {
-    let namespace = backend.namespace().unwrap_or_else(|| "default".into());
-    clean(&format!("{namespace}/{}", backend.name_any())).into_owned()
+    clean(&format!("{}/{}", namespace(backend), backend.name_any())).into_owned()
+}
+
+fn namespace(backend: &BackendServer) -> String {
+    backend.namespace().unwrap_or_else(|| "default".into())
 }
 
 /// The whole table, in lines of at most `width` columns.
-pub fn render(backends: &[BackendServer], width: usize) -> String {
+pub fn render(assessments: &[Assessment], width: usize) -> String {
     let mut page = Page {
         width,
         text: String::new(),
     };
-    if backends.is_empty() {
+    if assessments.is_empty() {
         page.text.push_str("The input holds no backend server.\n");
         return page.text;
     }
     let mut refused_before = false;
-    for (i, backend) in backends.iter().enumerate() {
-        let refused = refusal(backend).is_some();
+    for (i, assessment) in assessments.iter().enumerate() {
+        let refused = assessment.outcome.is_err();
         // Refusals are lines and follow each other closely; diagnoses are blocks.
         if i > 0 && !(refused && refused_before) {
             page.text.push('\n');
         }
-        page.backend(backend);
+        page.backend(assessment);
         refused_before = refused;
     }
-    page.summary(backends);
+    page.summary(assessments);
     page.text
 }
 
@@ -61,130 +69,132 @@ struct Page {
 }
 
 impl Page {
-    fn backend(&mut self, backend: &BackendServer) {
-        let title = styled(BOLD, &name(backend));
-        let health = health(backend);
-        if let Some(refusal) = refusal(backend) {
-            let quiet = refusal.reason == reasons::BACKEND_NOT_UNHEALTHY;
-            let style = if quiet { DIM } else { YELLOW };
-            let reason = styled(style, &format!("not diagnosed: {}", clean(&refusal.reason)));
-            let _ = writeln!(self.text, "{title}  {health}  {reason}");
-            if !quiet {
-                self.paragraph("  ", "  ", &refusal.message);
-            }
-            return;
+    fn backend(&mut self, assessment: &Assessment) {
+        let backend = &assessment.backend;
+        let title = format!("{}  {}", styled(BOLD, &name(backend)), health(assessment));
+        match &assessment.outcome {
+            Err(refusal) => self.refusal(&title, refusal),
+            Ok(report) => self.report(&title, report, &namespace(backend)),
         }
-        let Some(diagnosis) = backend.status.as_ref().and_then(|s| s.diagnosis.as_ref()) else {
-            let _ = writeln!(self.text, "{title}  {health}");
-            return;
+    }
+
+    fn refusal(&mut self, title: &str, refusal: &Refusal) {
+        let quiet = refusal.reason == RefusalReason::BackendNotUnhealthy;
+        let style = if quiet { DIM } else { YELLOW };
+        let reason = styled(style, &format!("not diagnosed: {}", refusal.reason.as_str()));
+        let _ = writeln!(self.text, "{title}  {reason}");
+        if !quiet {
+            self.paragraph("  ", "  ", &refusal.message);
+        }
+    }
+
+    fn report(&mut self, title: &str, report: &Report, namespace: &str) {
+        let verdict = match report.outcomes.findings().count() {
+            0 => styled(GREEN, &format!("no fault in {} items", CheckId::COUNT)),
+            failed => styled(RED, &format!("{failed} of {} items failed", CheckId::COUNT)),
         };
-        let verdict = if diagnosis.failed == 0 {
-            styled(GREEN, &format!("no fault in {} items", diagnosis.checked))
-        } else {
-            styled(
-                RED,
-                &format!("{} of {} items failed", diagnosis.failed, diagnosis.checked),
-            )
-        };
-        let _ = writeln!(self.text, "{title}  {health}  {verdict}");
-        self.traffic(diagnosis);
-        for check in &diagnosis.checks {
+        let _ = writeln!(self.text, "{title}  {verdict}");
+        self.traffic(report);
+        for failed in report.failed(|_| true) {
             self.text.push('\n');
-            self.check(check, !backend.spec.security_group_refs.is_empty());
+            self.check(report, &failed);
         }
-        let namespace = backend.namespace().unwrap_or_else(|| "default".into());
-        for fix in &diagnosis.fixes {
+        for fix in &report.fixes {
             self.text.push('\n');
-            self.fix(fix, &namespace);
+            self.fix(report, fix, namespace);
         }
-        if !diagnosis.next_steps.is_empty() {
+        if !report.next_steps.is_empty() {
             self.text.push('\n');
             let _ = writeln!(self.text, "  {}", styled(BOLD, "What remains, most likely first"));
-            for (i, step) in diagnosis.next_steps.iter().enumerate() {
-                self.paragraph(&format!("  {}. ", i + 1), "     ", step);
+            for (i, step) in report.next_steps.iter().enumerate() {
+                self.paragraph(&format!("  {}. ", i + 1), "     ", &words::steps::step(report, step));
             }
         }
-        if !diagnosis.notes.is_empty() {
+        let notes = words::notes::notes(report);
+        if !notes.is_empty() {
             self.text.push('\n');
-            for note in &diagnosis.notes {
+            for note in &notes {
                 self.paragraph("  Note: ", "        ", note);
             }
         }
     }
 
-    fn traffic(&mut self, diagnosis: &Diagnosis) {
-        let probe = &diagnosis.health_check;
-        let port = if probe.destination.contains(':') {
-            format!("[{}]:{}", probe.destination, probe.port)
-        } else {
-            format!("{}:{}", probe.destination, probe.port)
-        };
-        let sources = shortened(&probe.sources, probe.omitted_sources);
+    fn traffic(&mut self, report: &Report) {
+        let traffic = &report.traffic;
+        let destination = end(Some(&format_address(traffic.family, traffic.local)), Some(traffic.port));
+        let sources = shortened(&values::sources(report));
+        let protocol = values::health_check(report.protocol);
         self.paragraph(
             "  ",
             "  ",
-            &format!("{} probes to {port} from {sources}", word(&probe.protocol)),
+            &format!("{protocol} probes to {destination} from {sources}"),
         );
-        let percent = percent(&diagnosis.dropped_share);
-        let (impact, style, means) = match diagnosis.impact {
-            DiagnosisImpact::Blocks => ("Blocks", RED, format!("every probe is dropped ({percent})")),
-            DiagnosisImpact::Intermittent => ("Intermittent", YELLOW, format!("{percent} of the probes are dropped")),
-            DiagnosisImpact::Advisory => ("Advisory", YELLOW, "no probe is dropped".into()),
-            DiagnosisImpact::None => return,
+        let percent = values::percentage(report.dropped);
+        let (style, means) = match report.impact {
+            Impact::Blocks => (RED, format!("every probe is dropped ({percent})")),
+            Impact::Intermittent => (YELLOW, format!("{percent} of the probes are dropped")),
+            Impact::Advisory => (YELLOW, "no probe is dropped".into()),
+            Impact::None => return,
         };
-        let _ = writeln!(self.text, "  {}: {means}", styled(style, impact));
+        let _ = writeln!(self.text, "  {}: {means}", styled(style, values::impact(report.impact)));
     }
 
-    fn check(&mut self, check: &FailedCheck, has_groups: bool) {
-        let (impact, style) = match check.impact {
-            ItemImpact::Blocks => ("Blocks", RED),
-            ItemImpact::Intermittent => ("Intermittent", YELLOW),
-            ItemImpact::Advisory => ("Advisory", DIM),
+    fn check(&mut self, report: &Report, failed: &Failed<'_>) {
+        let Failed { check, finding, .. } = *failed;
+        let impact = finding.impact();
+        let style = match impact {
+            Impact::Blocks => RED,
+            Impact::Intermittent => YELLOW,
+            Impact::Advisory | Impact::None => DIM,
         };
-        let cross = styled(style, "✗");
-        let item = styled(BOLD, &clean(&check.item));
-        let tail = format!("{}, {}, {impact}", clean(&check.category), clean(&check.severity));
+        let (item, category, severity) = (check.item(), check.category().as_str(), check.severity().as_str());
+        let tail = format!("{category}, {severity}, {}", values::impact(impact));
         // On one line where both fit.
-        let gap = if 4 + check.item.width() + 2 + tail.width() <= self.width {
+        let gap = if 4 + item.width() + 2 + tail.width() <= self.width {
             "  "
         } else {
             "\n    "
         };
+        let (cross, item) = (styled(style, "✗"), styled(BOLD, item));
         let _ = writeln!(self.text, "  {cross} {item}{gap}{}", styled(style, &tail));
-        let _ = writeln!(self.text, "    {}", styled(DIM, &clean(&check.id)));
-        self.paragraph("    ", "    ", &check.reason);
-        if let Some(blocked) = &check.blocked {
-            self.field("drops", &blocked_words(blocked));
+        let _ = writeln!(self.text, "    {}", styled(DIM, check.id()));
+        self.paragraph("    ", "    ", &words::checks::reason(report, check, finding));
+        if let Finding::Rules(found) = finding {
+            self.evidence(report, failed, found);
         }
-        if let Some(witness) = &check.witness {
-            self.field("packet", &witness_words(witness));
-        }
-        if let Some(decision) = &check.decided_by {
-            self.field("decides", &decision_words(decision, has_groups));
-        }
-        if let Some(nearest) = &check.nearest {
-            self.field("nearest", &nearest_words(nearest));
-        }
-        self.field("do", &check.suggestion);
+        self.field("do", &words::checks::suggestion(report, check, finding));
     }
 
-    fn fix(&mut self, fix: &Fix, namespace: &str) {
-        let direction = match fix.direction {
-            Direction::Ingress => "inbound",
-            Direction::Egress => "outbound",
-        };
+    /// What the item before it in the same layer and direction has is not shown again.
+    fn evidence(&mut self, report: &Report, failed: &Failed<'_>, found: &RuleFinding) {
+        let evidence = &found.evidence;
+        self.field("drops", &dropped(report, evidence));
+        if failed.new_witness {
+            self.field("packet", &packet(report, found));
+        }
+        if failed.new_witness || failed.new_decision {
+            self.field("decides", &decision(report, found));
+        }
+        if let Some(near) = evidence.nearest.as_ref().filter(|_| failed.new_witness) {
+            self.field("nearest", &nearest(found, near));
+        }
+    }
+
+    fn fix(&mut self, report: &Report, fix: &Fix, namespace: &str) {
         let verified = if fix.verified {
             styled(GREEN, "verified")
         } else {
             styled(YELLOW, "not verified")
         };
         let head = styled(BOLD, "Fix");
-        let object = format!("{} {}", word(&fix.kind), clean(&fix.name));
-        let _ = writeln!(self.text, "  {head}  {object}, {direction} ({verified})");
-        self.paragraph("    ", "    ", &fix.summary);
-        if let Some(patch) = &fix.patch {
+        let object = format!("{} {}", values::kind(fix.layer), clean(fix.target.name()));
+        let bound = values::bound(fix.direction);
+        let _ = writeln!(self.text, "  {head}  {object}, {bound} ({verified})");
+        self.paragraph("    ", "    ", &words::fixes::summary(fix, &report.traffic, None));
+        if let Some(patch) = words::fixes::patch(fix, &report.traffic) {
             // Never wrapped: it is there to be copied.
-            let _ = writeln!(self.text, "    {}", patch_line(fix.kind, &fix.name, namespace, patch));
+            let line = patch_line(fix.layer, fix.target.name(), namespace, &patch);
+            let _ = writeln!(self.text, "    {line}");
         }
     }
 
@@ -208,117 +218,94 @@ impl Page {
         }
     }
 
-    fn summary(&mut self, backends: &[BackendServer]) {
-        if backends.len() < 2 {
+    fn summary(&mut self, assessments: &[Assessment]) {
+        if assessments.len() < 2 {
             return;
         }
-        let failed = |b: &&BackendServer| {
-            let diagnosis = b.status.as_ref().and_then(|s| s.diagnosis.as_ref());
-            diagnosis.is_some_and(|d| d.failed > 0)
-        };
-        let faulty = backends.iter().filter(failed).count();
-        let refused = backends.iter().filter(|b| refusal(b).is_some()).count();
-        let well = backends.len() - faulty - refused;
+        let faulty = assessments.iter().filter(|one| one.failed().next().is_some()).count();
+        let refused = assessments.iter().filter(|one| one.outcome.is_err()).count();
+        let well = assessments.len() - faulty - refused;
         let _ = writeln!(
             self.text,
             "\n{} backend servers: {faulty} with faults, {well} without, {refused} not diagnosed",
-            backends.len()
+            assessments.len()
         );
     }
 }
 
 /// The displayed health and the reported reason behind it.
-fn health(backend: &BackendServer) -> String {
-    let Some(condition) = condition(backend, types::HEALTHY) else {
-        return "Unknown".into();
-    };
-    let (word, style) = match condition.status.as_str() {
-        "True" => ("Healthy", GREEN),
-        "False" => ("Unhealthy", RED),
-        _ => ("Unknown", YELLOW),
+fn health(assessment: &Assessment) -> String {
+    let (word, style) = match assessment.displayed {
+        HealthState::Healthy => ("Healthy", GREEN),
+        HealthState::Unhealthy => ("Unhealthy", RED),
+        HealthState::Unknown => ("Unknown", YELLOW),
     };
     let word = styled(style, word);
-    if condition.reason == reasons::REPORTED || condition.status == "True" {
+    let reason = assessment.displayed_reason.as_str();
+    if reason == reasons::REPORTED || assessment.displayed == HealthState::Healthy {
         return word;
     }
-    format!("{word} ({})", clean(&condition.reason))
-}
-
-/// `0.5` as `50 %`; what is not a number as it is.
-fn percent(share: &str) -> String {
-    percentage(share).unwrap_or_else(|| clean(share).into_owned())
+    format!("{word} ({})", clean(reason))
 }
 
 /// The first few of a list, and how many more there are.
-fn shortened(values: &[String], omitted: Option<u32>) -> String {
-    field_list(values, 8, omitted.unwrap_or(0) as usize)
+fn shortened(values: &[String]) -> String {
+    field_list(values, 8, 0)
 }
 
-fn blocked_words(blocked: &Blocked) -> String {
-    let values = shortened(&blocked.values, blocked.omitted);
-    format!("{values} ({} of the packets)", percent(&blocked.share))
+fn dropped(report: &Report, evidence: &Evidence) -> String {
+    let values = shortened(&values::list(&evidence.values, report.traffic.family));
+    format!("{values} ({} of the packets)", values::percentage(evidence.share))
 }
 
-fn witness_words(witness: &Witness) -> String {
-    fn end(address: Option<&String>, port: Option<u16>) -> String {
-        match (address, port) {
-            (Some(a), Some(p)) if a.contains(':') => format!("[{a}]:{p}"),
-            (Some(a), Some(p)) => format!("{a}:{p}"),
-            (Some(a), None) => a.clone(),
-            (None, Some(p)) => format!("port {p}"),
-            (None, None) => "the backend server".into(),
-        }
+fn end(address: Option<&str>, port: Option<u16>) -> String {
+    match (address, port) {
+        (Some(a), Some(p)) if a.contains(':') => format!("[{a}]:{p}"),
+        (Some(a), Some(p)) => format!("{a}:{p}"),
+        (Some(a), None) => a.to_owned(),
+        (None, Some(p)) => format!("port {p}"),
+        (None, None) => "the backend server".into(),
     }
-    format!(
-        "{} from {} to {}",
-        witness.protocol,
-        end(witness.source.as_ref(), witness.source_port),
-        end(witness.destination.as_ref(), witness.destination_port),
-    )
 }
 
-fn decision_words(decision: &Decision, has_groups: bool) -> String {
-    let mut text = word(&decision.kind);
-    let Some(name) = &decision.name else {
+fn packet(report: &Report, found: &RuleFinding) -> String {
+    let witness = witness(&report.traffic, found);
+    let source = end(witness.source.as_deref(), witness.source_port);
+    let destination = end(witness.destination.as_deref(), witness.destination_port);
+    format!("{} from {source} to {destination}", witness.protocol)
+}
+
+fn decision(report: &Report, found: &RuleFinding) -> String {
+    let decided = &found.evidence.decided_by;
+    let kind = values::kind(found.layer);
+    let Some(name) = &decided.object else {
         // No single one decides.
-        return if has_groups {
-            "no rule of any of its security groups matches: denied".into()
-        } else {
+        return if report.security_groups.is_empty() {
             "no security group is on the interface: denied".into()
+        } else {
+            "no rule of any of its security groups matches: denied".into()
         };
     };
-    let _ = write!(text, " {name}");
-    let Some(rule) = &decision.rule else {
-        text.push_str(", no rule matches: denied");
-        return text;
+    let Some(rule) = &decided.rule else {
+        return format!("{kind} {name}, no rule matches: denied");
     };
-    let _ = write!(text, ", rule {rule}");
-    let mut place = Vec::new();
-    if let Some(index) = decision.index {
-        place.push(format!("position {index}"));
+    let position = decided.index.map(|index| format!("position {index}"));
+    let priority = decided.priority.map(|priority| format!("priority {priority}"));
+    let place: Vec<String> = position.into_iter().chain(priority).collect();
+    if place.is_empty() {
+        format!("{kind} {name}, rule {rule}: denied")
+    } else {
+        format!("{kind} {name}, rule {rule} ({}): denied", place.join(", "))
     }
-    if let Some(priority) = decision.priority {
-        place.push(format!("priority {priority}"));
-    }
-    if !place.is_empty() {
-        let _ = write!(text, " ({})", place.join(", "));
-    }
-    text.push_str(match decision.action {
-        RuleAction::Deny => ": denied",
-        RuleAction::Allow => ": allowed",
-    });
-    text
 }
 
-fn nearest_words(nearest: &Nearest) -> String {
-    let mut text = format!("{} {}, rule {}", word(&nearest.kind), nearest.name, nearest.rule);
+fn nearest(found: &RuleFinding, nearest: &Nearest) -> String {
+    let kind = values::kind(found.layer);
+    let mut text = format!("{kind} {}, rule {}", nearest.object, nearest.rule);
     if !nearest.misses.is_empty() {
-        let misses = nearest
-            .misses
-            .iter()
-            .map(|d| dimension(*d))
-            .collect::<Vec<_>>()
-            .join(" and ");
+        let misses = nearest.misses.iter();
+        let misses = misses.map(|missed| dimension_name(dimension(found.layer, found.direction, *missed)));
+        let misses = misses.collect::<Vec<_>>().join(" and ");
         let only = if nearest.misses.len() == 1 { " only" } else { "" };
         let _ = write!(text, ": misses{only} on the {misses}");
     }
@@ -328,30 +315,11 @@ fn nearest_words(nearest: &Nearest) -> String {
     text
 }
 
-fn dimension(dimension: NearestDimension) -> &'static str {
-    match dimension {
-        NearestDimension::Protocol => "protocol",
-        NearestDimension::Source => "source",
-        NearestDimension::SourcePort => "source port",
-        NearestDimension::Destination => "destination",
-        NearestDimension::DestinationPort => "destination port",
-        NearestDimension::Port => "port",
-    }
-}
-
-/// A word of the API as it is written in a manifest.
-fn word(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
-    }
-}
-
 /// The command that makes the change, for a POSIX shell.
-fn patch_line(kind: RuleKind, name: &str, namespace: &str, patch: &str) -> String {
-    let kind = match kind {
-        RuleKind::SecurityGroup => "securitygroup",
-        RuleKind::NetworkACL => "networkacl",
+fn patch_line(layer: Layer, name: &str, namespace: &str, patch: &str) -> String {
+    let kind = match layer {
+        Layer::SecurityGroup => "securitygroup",
+        Layer::NetworkAcl => "networkacl",
     };
     // Control characters can only stand inside JSON strings, where an escape means the same.
     let mut safe = String::with_capacity(patch.len());

@@ -12,7 +12,7 @@ use crate::{
             types::{DIAGNOSED, FAULT_FOUND, HEALTHY, READY},
         },
     },
-    diagnosis,
+    diagnosis::{self, Facts},
     telemetry::Metrics,
     world::{Key, World},
 };
@@ -36,28 +36,27 @@ const MISCONFIGURATIONS: [&str; 4] = [
 impl Reconciled for BackendServer {
     kind_of_world!(BackendServer);
 
-    fn wanted(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<BackendServerStatus> {
+    type Facts = Facts;
+
+    fn wanted(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<(BackendServerStatus, Facts)> {
         let began = Instant::now();
-        let mut status = diagnosis::backend_server_status(world, key, now)?;
+        let assessment = diagnosis::assess(world, key)?;
+        // The reporter's field is not in it: server-side apply must never see that from us.
+        let status = diagnosis::status(&assessment, now);
         metrics.diagnosis_seconds.observe(began.elapsed().as_secs_f64());
-        // The reporter's field: server-side apply must never see it from us.
-        status.health = None;
-        Some(status)
+        Some((status, assessment.facts()))
     }
 
     fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
         transitions(held, wanted)
     }
 
-    fn count(written: &BackendServerStatus, metrics: &Metrics) {
-        if let Some(diagnosed) = condition(&written.conditions, DIAGNOSED) {
-            metrics.count_diagnosis(&diagnosed.reason);
+    fn count(facts: &Facts, metrics: &Metrics) {
+        metrics.count_diagnosis(facts.outcome);
+        for check in &facts.failed {
+            metrics.count_failed_check(check.id());
         }
-        for check in written.diagnosis.iter().flat_map(|diagnosis| &diagnosis.checks) {
-            metrics.count_failed_check(&check.id);
-        }
-        let mut notes = written.diagnosis.iter().flat_map(|diagnosis| &diagnosis.notes);
-        if notes.any(|note| note.starts_with(diagnosis::DISAGREEMENT)) {
+        if facts.disagreement {
             metrics.count_disagreement();
         }
     }

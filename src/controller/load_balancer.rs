@@ -14,7 +14,9 @@ use super::reconcile::{Reconciled, kind_of_world};
 impl Reconciled for LoadBalancer {
     kind_of_world!(LoadBalancer);
 
-    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<LoadBalancerStatus> {
-        diagnosis::load_balancer_status(world, key, now)
+    type Facts = ();
+
+    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(LoadBalancerStatus, ())> {
+        diagnosis::load_balancer_status(world, key, now).map(|status| (status, ()))
     }
 }

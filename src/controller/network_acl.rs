@@ -14,7 +14,9 @@ use super::reconcile::{Reconciled, kind_of_world};
 impl Reconciled for NetworkACL {
     kind_of_world!(NetworkACL);
 
-    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<NetworkACLStatus> {
-        diagnosis::network_acl_status(world, key, now)
+    type Facts = ();
+
+    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(NetworkACLStatus, ())> {
+        diagnosis::network_acl_status(world, key, now).map(|status| (status, ()))
     }
 }

@@ -63,8 +63,11 @@ pub(super) trait Reconciled: HasStatus<Status: Says + Default> + Into<Object> {
     /// The status that is held.
     fn held(&self) -> Option<&Self::Status>;
 
-    /// The status as it ought to be now: pure. `None`: there is no such object.
-    fn wanted(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<Self::Status>;
+    /// What is counted of a status.
+    type Facts: Send;
+
+    /// The status as it ought to be now and what is counted of it: pure. `None`: there is no such object.
+    fn wanted(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<(Self::Status, Self::Facts)>;
 
     /// The conditions of a status.
     fn conditions(status: &Self::Status) -> &[Condition];
@@ -75,22 +78,22 @@ pub(super) trait Reconciled: HasStatus<Status: Says + Default> + Into<Object> {
     }
 
     /// Counts what was written.
-    fn count(_written: &Self::Status, _metrics: &Metrics) {}
+    fn count(_facts: &Self::Facts, _metrics: &Metrics) {}
 }
 
 /// Brings the status of one object up to date.
 pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, key: &Key) -> Result<Done, Failure> {
-    let (object, wanted) = {
+    let (object, wanted, facts) = {
         let world = context.shared.world();
         let now = Time(Timestamp::now());
         let Some(object) = world.get(K::KIND, key) else {
             grace.over(key);
             return Ok(Done::UntilChange);
         };
-        let Some(wanted) = K::wanted(&world, key, &now, &context.metrics) else {
+        let Some((wanted, facts)) = K::wanted(&world, key, &now, &context.metrics) else {
             return Ok(Done::UntilChange);
         };
-        (object, wanted)
+        (object, wanted, facts)
     };
     let Some(held) = K::of(&object) else {
         return Ok(Done::UntilChange);
@@ -115,7 +118,7 @@ pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, k
     let Some(mut written) = written else {
         return Ok(Done::UntilChange);
     };
-    K::count(&wanted, &context.metrics);
+    K::count(&facts, &context.metrics);
     // Told only now: what was not written did not happen. A crash in between loses the event, never the verdict.
     context
         .events

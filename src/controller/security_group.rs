@@ -14,7 +14,9 @@ use super::reconcile::{Reconciled, kind_of_world};
 impl Reconciled for SecurityGroup {
     kind_of_world!(SecurityGroup);
 
-    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<SecurityGroupStatus> {
-        diagnosis::security_group_status(world, key, now)
+    type Facts = ();
+
+    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(SecurityGroupStatus, ())> {
+        diagnosis::security_group_status(world, key, now).map(|status| (status, ()))
     }
 }

@@ -1,26 +1,41 @@
 //! From a world to the status values that are written: the same for the controller and the command line.
 //!
+//! The facts flow one way: what was collected is judged by the engine ([`judge`]), the verdict becomes a [`report`] (data),
+//! and the report is put into words for whoever asks: [`status`], requests, the table of the command line. What counts or
+//! compares reads the report, never the words.
+//!
 //! Every function here is pure: the time is an argument, nothing is read but the world, nothing is written.
 
-mod advice;
-pub mod backend_server;
+mod assessment;
 mod budget;
 mod conditions;
-mod findings;
-mod fix;
 mod load_balancer;
+pub mod report;
 mod rules;
+mod status;
 mod troubleshoot_request;
 mod values;
-mod words;
+pub mod words;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-pub use advice::DISAGREEMENT;
-pub use backend_server::backend_server_status;
+use crate::{
+    api::v1alpha1::BackendServerStatus,
+    world::{Key, World},
+};
+
+pub use assessment::{Assessment, Facts, Judged, assess, judge};
 pub use load_balancer::load_balancer_status;
 pub use rules::{network_acl_status, security_group_status};
+pub use status::{checks, status, witness};
 pub use troubleshoot_request::troubleshoot_request_status;
+pub use values::{dimension, dimension_name};
+
+/// The controller's part of a backend server's status, as it ought to be now; `None`: there is no such object.
+#[must_use]
+pub fn backend_server_status(world: &World, key: &Key, now: &Time) -> Option<BackendServerStatus> {
+    assess(world, key).map(|assessment| status(&assessment, now))
+}
 
 /// When to look at a troubleshoot request again.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,18 +4,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::{
     api::v1alpha1::{
-        BackendResult, Diagnosis, FailedCheck, HealthState, Outcome, Progress, Subject, TroubleshootRequest,
+        BackendResult, FailedCheck, HealthState, Outcome, Progress, Subject, TroubleshootRequest,
         TroubleshootRequestStatus,
         conditions::{reasons, types},
     },
-    engine::CheckId,
+    engine::{Category, CheckId, Impact, Severity},
     text::clean_for_json,
-    world::{Key, Kind, Refusal, RefusalReason, World},
+    world::{Collected, Key, Kind, Refusal, RefusalReason, World},
 };
 
 use super::{
-    Next, backend_server,
+    Next,
+    assessment::judge,
     conditions::{Conditions, State},
+    status::checks,
+    words,
 };
 
 /// Results listed before the rest is only counted.
@@ -28,30 +31,48 @@ const MAX_MESSAGE: usize = 512;
 
 /// How many items a subject has.
 fn items(subject: Subject) -> u32 {
-    match subject {
-        Subject::All => 17,
-        Subject::SecurityGroup => 6,
-        Subject::NetworkACL => 10,
-        Subject::Config => 1,
-    }
+    let own = CheckId::ALL.into_iter().filter(|check| belongs(*check, subject));
+    u32::try_from(own.count()).unwrap_or(u32::MAX)
 }
 
-fn belongs(check: &FailedCheck, subject: Subject) -> bool {
+fn belongs(check: CheckId, subject: Subject) -> bool {
     match subject {
         Subject::All => true,
-        Subject::SecurityGroup => check.category == "SecurityGroup",
-        Subject::NetworkACL => check.category == "NetworkACL",
-        Subject::Config => check.category == "Config",
+        Subject::SecurityGroup => check.category() == Category::SecurityGroup,
+        Subject::NetworkACL => check.category() == Category::NetworkAcl,
+        Subject::Config => check.category() == Category::Config,
     }
 }
 
 /// What the diagnoses say now.
+#[derive(Default)]
 struct Answer {
+    /// The results that are listed.
     results: Vec<BackendResult>,
+    /// All of them, counted.
+    tally: Tally,
     /// The first of the references that are missing.
     waiting_for: Option<Refusal>,
     /// A refusal of the request itself.
     refused: Option<Refusal>,
+}
+
+/// Results that are counted, listed or not.
+#[derive(Default)]
+struct Tally {
+    all: usize,
+    diagnosed: usize,
+    faulty: usize,
+    failed: usize,
+    gravest: Option<Gravest>,
+    first_refusal: Option<Refusal>,
+}
+
+/// The gravest failed item.
+struct Gravest {
+    rank: (Impact, Severity),
+    check: CheckId,
+    text: String,
 }
 
 /// A troubleshoot request's status as it ought to be now, and when to look again. A finished request is a record: its
@@ -77,19 +98,16 @@ pub fn troubleshoot_request_status(
     }
     let start = held.start_time.clone().unwrap_or_else(|| now.clone());
     let deadline = after(&start, request.spec.active_deadline_seconds);
-    let answer = answer(world, request, now);
+    let answer = answer(world, request);
     let expired = now.0 >= deadline.0;
     let waits = answer.waiting_for.is_some() && !expired;
 
     // What is still missing or refused as a whole is one backend server at least; with nothing unhealthy there is nothing to do.
     let least = usize::from(answer.waiting_for.is_some() || answer.refused.is_some());
-    let total = items(request.spec.subject) * u32::try_from(answer.results.len().max(least)).unwrap_or(u32::MAX);
-    let diagnosed = answer
-        .results
-        .iter()
-        .filter(|result| result.outcome != Outcome::Refused)
-        .count();
-    let finished = items(request.spec.subject) * u32::try_from(diagnosed).unwrap_or(u32::MAX);
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let items = items(request.spec.subject);
+    let total = items.saturating_mul(number(answer.tally.all.max(least)));
+    let finished = items.saturating_mul(number(answer.tally.diagnosed));
 
     let mut conditions = Conditions::new(&held.conditions, request.metadata.generation, now);
     conditions.set(
@@ -100,14 +118,12 @@ pub fn troubleshoot_request_status(
     );
     set_outcome(&mut conditions, request, &answer, expired);
 
-    let mut results = if waits { Vec::new() } else { answer.results };
-    let omitted = u32::try_from(results.len().saturating_sub(MAX_RESULTS)).unwrap_or(u32::MAX);
-    results.truncate(MAX_RESULTS);
-    let mut room = MAX_CHECKS;
-    for result in &mut results {
-        result.checks.truncate(room);
-        room -= result.checks.len();
-    }
+    let results = if waits { Vec::new() } else { answer.results };
+    let omitted = if waits {
+        0
+    } else {
+        number(answer.tally.all - results.len())
+    };
     let status = TroubleshootRequestStatus {
         observed_generation: request.metadata.generation,
         start_time: Some(start),
@@ -140,8 +156,8 @@ fn set_outcome(conditions: &mut Conditions<'_>, request: &TroubleshootRequest, a
             );
             conditions.set(types::SUCCEEDED, State::False, reasons::DEADLINE_EXCEEDED, message);
             // Those with nothing missing were diagnosed all the same.
-            match found(&answer.results) {
-                Some(found) => found.set_fault_found(conditions, &answer.results),
+            match found(&answer.tally) {
+                Some(found) => found.set_fault_found(conditions, &answer.tally),
                 None => not_diagnosed(conditions, "Not diagnosed before the deadline"),
             }
         } else {
@@ -159,12 +175,12 @@ fn set_outcome(conditions: &mut Conditions<'_>, request: &TroubleshootRequest, a
             &refusal.message,
         );
         not_diagnosed(conditions, "The request was refused");
-    } else if let Some(found) = found(&answer.results) {
+    } else if let Some(found) = found(&answer.tally) {
         conditions.set(types::SUCCEEDED, State::True, found.reason, &found.message);
-        found.set_fault_found(conditions, &answer.results);
-    } else if let Some(refused) = answer.results.first() {
-        let message = refused.message.as_deref().unwrap_or("The diagnosis was refused");
-        conditions.set(types::SUCCEEDED, State::False, &refused.reason, message);
+        found.set_fault_found(conditions, &answer.tally);
+    } else if let Some(refusal) = &answer.tally.first_refusal {
+        let message = clean_for_json(&refusal.message, MAX_MESSAGE);
+        conditions.set(types::SUCCEEDED, State::False, refusal.reason.as_str(), message);
         not_diagnosed(conditions, "The diagnosis was refused");
     } else {
         let message = format!(
@@ -183,36 +199,34 @@ struct Found {
 }
 
 /// `None` when no diagnosis ran.
-fn found(results: &[BackendResult]) -> Option<Found> {
-    if results.iter().all(|result| result.outcome == Outcome::Refused) {
+fn found(tally: &Tally) -> Option<Found> {
+    if tally.diagnosed == 0 {
         return None;
     }
-    let faulty = results.iter().filter(|result| result.outcome == Outcome::FaultsFound);
-    let faulty = faulty.count();
-    let failed: u32 = results.iter().map(|result| result.failed).sum();
-    let of = format!("{} backend server{}", results.len(), plural(results.len()));
-    Some(if faulty == 0 {
+    let of = format!("{} backend server{}", tally.all, plural(tally.all));
+    Some(if tally.faulty == 0 {
         Found {
             reason: reasons::NO_FAULT_FOUND,
             message: format!("No item failed on {of}"),
         }
     } else {
-        let items = if failed == 1 { "item" } else { "items" };
+        let items = if tally.failed == 1 { "item" } else { "items" };
         Found {
             reason: reasons::FAULTS_FOUND,
-            message: format!("{failed} {items} failed on {faulty} of {of}"),
+            message: format!("{} {items} failed on {} of {of}", tally.failed, tally.faulty),
         }
     })
 }
 
 impl Found {
-    fn set_fault_found(&self, conditions: &mut Conditions<'_>, results: &[BackendResult]) {
-        if self.reason == reasons::NO_FAULT_FOUND {
-            conditions.set(types::FAULT_FOUND, State::False, self.reason, &self.message);
-        } else {
-            let (reason, text) = gravest(results).unwrap_or((self.reason, self.message.clone()));
-            conditions.set(types::FAULT_FOUND, State::True, reason, text);
-        }
+    fn set_fault_found(&self, conditions: &mut Conditions<'_>, tally: &Tally) {
+        match &tally.gravest {
+            None => conditions.set(types::FAULT_FOUND, State::False, self.reason, &self.message),
+            Some(gravest) => {
+                let reason = gravest.check.condition_reason();
+                conditions.set(types::FAULT_FOUND, State::True, reason, &gravest.text)
+            }
+        };
     }
 }
 
@@ -220,27 +234,10 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// The gravest failed item of all results, in words of conditions, with its reason.
-fn gravest(results: &[BackendResult]) -> Option<(&'static str, String)> {
-    let rank = |check: &FailedCheck| match check.impact {
-        crate::api::v1alpha1::ItemImpact::Blocks => 3,
-        crate::api::v1alpha1::ItemImpact::Intermittent => 2,
-        crate::api::v1alpha1::ItemImpact::Advisory => 1,
-    };
-    let checks = results.iter().flat_map(|result| &result.checks).rev();
-    let worst = checks.max_by_key(|check| (rank(check), check.severity == "Major"))?;
-    let id = CheckId::ALL.into_iter().find(|id| id.id() == worst.id)?;
-    Some((id.condition_reason(), worst.reason.clone()))
-}
-
-fn answer(world: &World, request: &TroubleshootRequest, now: &Time) -> Answer {
+fn answer(world: &World, request: &TroubleshootRequest) -> Answer {
     let own = Key::of(request);
     let balancer = own.sibling(&request.spec.load_balancer_ref.name);
-    let mut out = Answer {
-        results: Vec::new(),
-        waiting_for: None,
-        refused: None,
-    };
+    let mut out = Answer::default();
     let missing = |kind: Kind, name: &str, field: &str| {
         let message = format!("TroubleshootRequest {} {field}: {kind:?} {name:?} not found", own.name);
         Some(Refusal::new(RefusalReason::ReferenceNotFound, message))
@@ -275,44 +272,84 @@ fn answer(world: &World, request: &TroubleshootRequest, now: &Time) -> Answer {
             vec![key]
         }
     };
+    let mut room = MAX_CHECKS;
     for key in backends {
-        let Some(collected) = world.collect(&key) else { continue };
-        if let Err(refusal) = &collected.case {
-            if refusal.reason == RefusalReason::ReferenceNotFound {
-                out.waiting_for.get_or_insert_with(|| refusal.clone());
-            }
-            out.results.push(BackendResult {
-                backend_server: key.name,
-                outcome: Outcome::Refused,
-                reason: refusal.reason.as_str().to_owned(),
-                message: Some(clean_for_json(&refusal.message, MAX_MESSAGE)),
-                failed: 0,
-                checks: Vec::new(),
-            });
-        } else if let Some(diagnosis) = backend_server::status(&collected, now).diagnosis {
-            out.results.push(result(key.name, diagnosis, request.spec.subject));
+        if let Some(collected) = world.collect(&key) {
+            out.add(key.name, &collected, request.spec.subject, &mut room);
         }
     }
     out
 }
 
-fn result(name: String, diagnosis: Diagnosis, subject: Subject) -> BackendResult {
-    let checks: Vec<_> = diagnosis
-        .checks
-        .into_iter()
-        .filter(|check| belongs(check, subject))
-        .collect();
-    let (outcome, reason) = if checks.is_empty() {
+impl Answer {
+    /// Adds the result of one backend server. Only what is listed is put into words; `room` is for failed items.
+    fn add(&mut self, name: String, collected: &Collected, subject: Subject, room: &mut usize) {
+        let listed = self.results.len() < MAX_RESULTS;
+        self.tally.all += 1;
+        let judged = match judge(collected) {
+            Ok(judged) => judged,
+            Err(refusal) => {
+                if refusal.reason == RefusalReason::ReferenceNotFound {
+                    self.waiting_for.get_or_insert_with(|| refusal.clone());
+                }
+                if listed {
+                    self.results.push(refused(name, &refusal));
+                }
+                self.tally.first_refusal.get_or_insert(refusal);
+                return;
+            }
+        };
+        let findings = judged.verdict.outcomes.findings();
+        let ranks = findings
+            .filter(|(check, _)| belongs(*check, subject))
+            .map(|(check, finding)| ((finding.impact(), check.severity()), check));
+        let ranks: Vec<_> = ranks.collect();
+        self.tally.diagnosed += 1;
+        self.tally.faulty += usize::from(!ranks.is_empty());
+        self.tally.failed += ranks.len();
+        // Of equals the first.
+        let worst = ranks.iter().rev().max_by_key(|(rank, _)| *rank).copied();
+        let known = self.tally.gravest.as_ref().map(|gravest| gravest.rank);
+        let graver = worst.filter(|(rank, _)| known.is_none_or(|known| *rank > known));
+        if !listed && graver.is_none() {
+            return;
+        }
+        let report = judged.report();
+        if let Some((rank, check)) = graver {
+            let text = words::checks::reason_of(&report, check);
+            self.tally.gravest = Some(Gravest { rank, check, text });
+        }
+        if listed {
+            let checks: Vec<_> = checks(&report, |check| belongs(check, subject)).take(*room).collect();
+            *room -= checks.len();
+            self.results.push(diagnosed(name, ranks.len(), checks));
+        }
+    }
+}
+
+fn refused(backend_server: String, refusal: &Refusal) -> BackendResult {
+    BackendResult {
+        backend_server,
+        outcome: Outcome::Refused,
+        reason: refusal.reason.as_str().to_owned(),
+        message: Some(clean_for_json(&refusal.message, MAX_MESSAGE)),
+        failed: 0,
+        checks: Vec::new(),
+    }
+}
+
+fn diagnosed(backend_server: String, failed: usize, checks: Vec<FailedCheck>) -> BackendResult {
+    let (outcome, reason) = if failed == 0 {
         (Outcome::NoFaultFound, reasons::NO_FAULT_FOUND)
     } else {
         (Outcome::FaultsFound, reasons::FAULTS_FOUND)
     };
     BackendResult {
-        backend_server: name,
+        backend_server,
         outcome,
         reason: reason.to_owned(),
         message: None,
-        failed: u32::try_from(checks.len()).unwrap_or(u32::MAX),
+        failed: u32::try_from(failed).unwrap_or(u32::MAX),
         checks,
     }
 }

@@ -136,6 +136,16 @@ impl Outcomes {
         })
     }
 
+    /// Why one direction of one layer does not apply as a whole.
+    #[must_use]
+    pub fn not_applicable(&self, layer: Layer, direction: Direction) -> Option<&Why> {
+        let (check, _) = CheckId::of(layer, direction).first()?;
+        match self.get(*check) {
+            Outcome::NotApplicable(why) => Some(why),
+            Outcome::Passed | Outcome::Failed(_) => None,
+        }
+    }
+
     /// The gravest failed item: by effect, then severity, then table order.
     #[must_use]
     pub fn gravest(&self) -> Option<(CheckId, &Finding)> {

@@ -70,6 +70,12 @@ impl Count {
         }
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "about")]
+    fn approximately(self) -> f64 {
+        let limb = 2f64.powi(64);
+        self.0.iter().rev().fold(0.0, |sum, part| sum * limb + *part as f64)
+    }
+
     fn is_zero(&self) -> bool {
         *self == Self::default()
     }
@@ -120,6 +126,19 @@ impl Share {
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         if other.part > self.part { other } else { self }
+    }
+
+    /// About the share as a number, for showing: only the whole is 1, only nothing is 0.
+    #[must_use]
+    pub fn ratio(self) -> f64 {
+        if self.is_none() || self.whole.is_zero() {
+            return 0.0;
+        }
+        if self.is_all() {
+            return 1.0;
+        }
+        let about = self.part.approximately() / self.whole.approximately();
+        about.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON)
     }
 
     /// The share as a decimal between 0 and 1, digit by digit and cut, never rounded, after twelve significant digits: only
@@ -188,6 +207,10 @@ mod tests {
         twice_half.add(half);
         assert_eq!(all, twice_half);
         assert_eq!(Share::new(half, all).to_decimal(), "0.5");
+        let mut but_one = all;
+        but_one.subtract(one);
+        assert!(Share::new(but_one, all).ratio() < 1.0, "only the whole is 1");
+        assert!(Share::new(one, all).ratio() > 0.0, "only nothing is 0");
         assert_eq!(
             Share::new(one, all).to_decimal(),
             "0.0000000000000000000000000000000000000000000448422350966"

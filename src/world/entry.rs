@@ -4,12 +4,18 @@ use std::{fmt, sync::Arc};
 
 use crate::api::v1alpha1::ApiObject;
 
-use super::{incoming::Unreadable, references::Node, refusal::Fault};
+use super::{Fault, Namespace, Unreadable, references::Node};
 
-/// A kind whose objects are validated when they come in.
-pub(crate) trait Compile: ApiObject {
+/// A kind of which a world is made.
+pub(crate) trait WorldKind: ApiObject {
     /// What diagnoses read of it, validated: made once for each change of its spec.
     type Compiled: fmt::Debug + Send + Sync + 'static;
+
+    /// Where a namespace keeps its objects of this kind.
+    fn entries(namespace: &Namespace) -> &Entries<Self>;
+
+    /// The same, to change.
+    fn entries_mut(namespace: &mut Namespace) -> &mut Entries<Self>;
 
     /// Validates it.
     fn compile(&self) -> Self::Compiled;
@@ -40,7 +46,7 @@ pub(crate) type Entries<K> = imbl::OrdMap<Arc<str>, Entry<K>>;
 
 /// One object.
 #[derive(Debug)]
-pub(crate) enum Entry<K: Compile> {
+pub(crate) enum Entry<K: WorldKind> {
     /// It could be read.
     Readable(Readable<K>),
     /// It could not; only its name is known.
@@ -49,7 +55,7 @@ pub(crate) enum Entry<K: Compile> {
 
 /// An object that could be read.
 #[derive(Debug)]
-pub(crate) struct Readable<K: Compile> {
+pub(crate) struct Readable<K: WorldKind> {
     /// The object.
     pub(crate) object: Arc<K>,
     /// What was made of it.
@@ -59,7 +65,7 @@ pub(crate) struct Readable<K: Compile> {
 }
 
 // Derived, these would ask for `K: Clone` and clone no deeper for it.
-impl<K: Compile> Clone for Entry<K> {
+impl<K: WorldKind> Clone for Entry<K> {
     fn clone(&self) -> Self {
         match self {
             Self::Readable(readable) => Self::Readable(readable.clone()),
@@ -68,7 +74,7 @@ impl<K: Compile> Clone for Entry<K> {
     }
 }
 
-impl<K: Compile> Clone for Readable<K> {
+impl<K: WorldKind> Clone for Readable<K> {
     fn clone(&self) -> Self {
         Self {
             object: Arc::clone(&self.object),
@@ -78,7 +84,7 @@ impl<K: Compile> Clone for Readable<K> {
     }
 }
 
-impl<K: Compile> Entry<K> {
+impl<K: WorldKind> Entry<K> {
     /// What comes in, compiled unless its spec is that of the entry which it replaces.
     pub(crate) fn new(object: &Arc<K>, refused: Option<Arc<str>>, replaced: Option<&Self>) -> Self {
         let compiled = match replaced.and_then(Self::readable) {

@@ -9,9 +9,8 @@ use crate::api::v1alpha1::{AddressGroup, BackendServer, Kind, LoadBalancer, Netw
 
 use super::{
     Key, Namespace, World,
-    entry::{Entry, Readable},
+    entry::{Entry, Readable, WorldKind},
     kinds::{CompiledRules, Issue},
-    namespace::WorldKind,
     refusal::{Fault, Faults},
 };
 

@@ -92,7 +92,35 @@ pub fn backends(manifests: &[Value]) -> Vec<String> {
 
 pub fn status(world: &World, backend: &str) -> BackendServerStatus {
     let now = Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
-    backend_server_status(world, &Key::new(NAMESPACE, backend), &now).expect("the backend is in the world")
+    let mut status =
+        backend_server_status(world, &Key::new(NAMESPACE, backend), &now).expect("the backend is in the world");
+    if let Some(diagnosis) = &mut status.diagnosis {
+        expand(&mut diagnosis.checks);
+    }
+    status
+}
+
+/// Evidence is written once per direction: a check without a witness has the witness, what decides and the nearest rule of the
+/// check before it in the same layer and direction, one without what decides has that.
+fn expand(checks: &mut [FailedCheck]) {
+    fn side(check: &FailedCheck) -> (&str, bool) {
+        (check.category.as_str(), check.id.ends_with("_ingress"))
+    }
+    for at in 1..checks.len() {
+        let (before, rest) = checks.split_at_mut(at);
+        let (before, check) = (&before[at - 1], &mut rest[0]);
+        if side(before) != side(check) || check.blocked.is_none() {
+            continue;
+        }
+        if check.witness.is_none() {
+            assert!(check.decided_by.is_none() && check.nearest.is_none(), "of no witness");
+            check.witness.clone_from(&before.witness);
+            check.nearest.clone_from(&before.nearest);
+        }
+        if check.decided_by.is_none() {
+            check.decided_by.clone_from(&before.decided_by);
+        }
+    }
 }
 
 /// Compares every backend server of a world; the first disagreement in words.

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::{
-    diagnosis::fix::{Fix, NewRule, Operation, Target},
     engine::{Direction, Family, Layer, Leg, Placement, Traffic, format_address, format_prefix},
     text::clean_for_json,
 };
+
+use super::super::report::{Fix, NewRule, Operation, Target};
 
 /// Longest line, in bytes of JSON.
 const MAX: usize = 512;

@@ -1,4 +1,9 @@
 //! The words: every sentence that is shown, each kind in its own file. Nothing here decides anything, and nothing reads what
 //! is made here.
 
+pub mod checks;
+pub mod conditions;
 pub mod fixes;
+pub mod notes;
+pub mod steps;
+pub mod values;

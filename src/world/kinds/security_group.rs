@@ -9,13 +9,13 @@ use super::{
 use crate::{
     api::v1alpha1::{Direction as ApiDirection, Kind, SecurityGroup, SecurityGroupRule},
     engine::{AddressMatch, Direction, PortMatch, Rule, RuleSet, SpanSet},
-    world::{entry::Compile, references::Node, refusal::Fault},
+    world::{entry::WorldKind, references::Node, refusal::Fault},
 };
 
-kept_in!(SecurityGroup, security_groups);
-
-impl Compile for SecurityGroup {
+impl WorldKind for SecurityGroup {
     type Compiled = CompiledRules;
+
+    kept_in!(security_groups);
 
     fn compile(&self) -> CompiledRules {
         let name = self.metadata.name.as_deref().unwrap_or_default();

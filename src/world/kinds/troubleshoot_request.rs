@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::kept_in;
 use crate::{
     api::v1alpha1::{Kind, TroubleshootRequest},
-    world::{entry::Compile, references::Node, refusal::Fault},
+    world::{entry::WorldKind, references::Node, refusal::Fault},
 };
 
-kept_in!(TroubleshootRequest, requests);
-
-impl Compile for TroubleshootRequest {
+impl WorldKind for TroubleshootRequest {
     type Compiled = ();
+
+    kept_in!(requests);
 
     fn compile(&self) {}
 

@@ -1,0 +1,116 @@
+//! From what was collected about one backend server to its report, or why there is none.
+
+use std::sync::Arc;
+
+use crate::{
+    api::v1alpha1::{BackendServer, HealthState, conditions::reasons},
+    engine::{self, Case, CheckId, Verdict},
+    world::{Collected, Key, Refusal, World},
+};
+
+use super::report::Report;
+
+/// One backend server: the health that is shown, and its report, or why it is not diagnosed. Statuses, metrics and tables are
+/// made of this.
+#[derive(Clone, Debug)]
+pub struct Assessment {
+    /// The object.
+    pub backend: Arc<BackendServer>,
+    /// The health that is shown.
+    pub displayed: HealthState,
+    /// Why: the reported reason, or a word of the condition vocabulary.
+    pub displayed_reason: String,
+    /// The report, or why there is none.
+    pub outcome: Result<Report, Refusal>,
+}
+
+/// Assesses one backend server; `None`: there is no such object, or it cannot be read.
+#[must_use]
+pub fn assess(world: &World, key: &Key) -> Option<Assessment> {
+    let collected = world.collect(key)?;
+    let outcome = judge(&collected).map(Judged::report);
+    Some(Assessment {
+        outcome,
+        displayed: collected.displayed,
+        displayed_reason: collected.displayed_reason,
+        backend: collected.backend,
+    })
+}
+
+impl Assessment {
+    /// The outcome in one word: the reason of the condition `Diagnosed`.
+    #[must_use]
+    pub fn outcome_reason(&self) -> &'static str {
+        match &self.outcome {
+            Err(refusal) => refusal.reason.as_str(),
+            Ok(report) if report.outcomes.findings().next().is_none() => reasons::NO_FAULT_FOUND,
+            Ok(_) => reasons::FAULTS_FOUND,
+        }
+    }
+
+    /// The failed items in table order.
+    pub fn failed(&self) -> impl Iterator<Item = CheckId> {
+        let report = self.outcome.as_ref().ok();
+        report
+            .into_iter()
+            .flat_map(|report| report.outcomes.findings().map(|(check, _)| check))
+    }
+
+    /// Whether the reported reason cannot be what the rules predict.
+    #[must_use]
+    pub fn disagrees(&self) -> bool {
+        matches!(&self.outcome, Ok(report) if report.disagreement.is_some())
+    }
+
+    /// What metrics count.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts {
+            outcome: self.outcome_reason(),
+            failed: self.failed().collect(),
+            disagreement: self.disagrees(),
+        }
+    }
+}
+
+/// What metrics count of one diagnosis.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Facts {
+    /// The outcome in one word.
+    pub outcome: &'static str,
+    /// The failed items in table order.
+    pub failed: Vec<CheckId>,
+    /// Whether the reported reason cannot be what the rules predict.
+    pub disagreement: bool,
+}
+
+/// A verdict with what it is about. Many are judged and counted of which only a few are shown: the report is made of those.
+#[derive(Clone, Debug)]
+pub struct Judged<'a> {
+    collected: &'a Collected,
+    case: &'a Case,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// Judges what was collected.
+///
+/// # Errors
+///
+/// Why there is nothing to judge.
+pub fn judge(collected: &Collected) -> Result<Judged<'_>, Refusal> {
+    let case = collected.case.as_ref().map_err(Clone::clone)?;
+    Ok(Judged {
+        collected,
+        case,
+        verdict: engine::diagnose(case),
+    })
+}
+
+impl Judged<'_> {
+    /// The report of it.
+    #[must_use]
+    pub fn report(self) -> Report {
+        Report::new(self.collected, self.case, self.verdict)
+    }
+}

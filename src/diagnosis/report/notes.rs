@@ -1,0 +1,155 @@
+//! What is to be noted beside the items: why a layer passed as a whole, and the assumptions made.
+
+use std::sync::Arc;
+
+use crate::{
+    engine::{
+        AddressMatch, Case, Direction, Layer, NetworkAclState, Part, Prefix, SecurityGroupState, Verdict, Why,
+        covering_prefixes,
+    },
+    world::{Collected, SourceOrigin},
+};
+
+/// One note.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// Port security is off on the interface.
+    PortSecurityOff,
+    /// The subnet has no network ACL.
+    NoNetworkAcl {
+        /// Name of the subnet.
+        subnet: String,
+    },
+    /// The subnet's network ACL is switched off.
+    NetworkAclOff {
+        /// Name of the ACL.
+        acl: Arc<str>,
+        /// Name of the subnet.
+        subnet: String,
+    },
+    /// Something about the network ACL in force.
+    NetworkAcl {
+        /// Name of the ACL.
+        acl: Arc<str>,
+        /// What.
+        about: AboutAcl,
+    },
+    /// A stateful security group fails outbound, which stops no reply.
+    SecurityGroupsAreStateful,
+    /// A rule that allows members of a security group may have decided.
+    AssumedNoMembers,
+    /// Where in these backend subnets the probing addresses are is not known.
+    AssumedWholeSubnets(Vec<String>),
+    /// Where in these prefixes, shared by many, the probing addresses are is not known.
+    AssumedWholeShared(Vec<Prefix>),
+    /// The probed address is not in the server's subnet.
+    AddressOutsideSubnet {
+        /// Name of the subnet.
+        subnet: String,
+    },
+}
+
+/// What is to be noted about the network ACL in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AboutAcl {
+    /// All probes come from the server's own subnet of this name.
+    WithinSubnet(String),
+    /// It is stateful, and its outbound rules do not allow the replies.
+    Stateful,
+    /// It is stateless, but all replies go to the prefix that always passes.
+    AlwaysOutbound,
+    /// It is stateless.
+    Stateless,
+    /// Some probes come from the server's own subnet of this name.
+    PartlyWithinSubnet(String),
+    /// Some replies go to the prefix that always passes.
+    PartlyAlwaysOutbound,
+}
+
+/// All notes about one verdict.
+pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Vec<Note> {
+    let subnet = collected.backend.spec.subnet_ref.as_ref();
+    let subnet = || subnet.map(|subnet| subnet.name.clone()).unwrap_or_default();
+    let outcomes = &verdict.outcomes;
+    let fails = |layer, direction| outcomes.of_side(layer, direction).next().is_some();
+    let mut out = Vec::new();
+    if let Some(Why::PortSecurityOff) = outcomes.not_applicable(Layer::SecurityGroup, Direction::Ingress) {
+        out.push(Note::PortSecurityOff);
+    }
+    match outcomes.not_applicable(Layer::NetworkAcl, Direction::Ingress) {
+        Some(Why::NoNetworkAcl) => out.push(Note::NoNetworkAcl { subnet: subnet() }),
+        Some(Why::NetworkAclOff(acl)) => out.push(Note::NetworkAclOff {
+            acl: Arc::clone(acl),
+            subnet: subnet(),
+        }),
+        _ => out.extend(about_acl(case, verdict, subnet)),
+    }
+    if fails(Layer::SecurityGroup, Direction::Egress) {
+        out.push(Note::SecurityGroupsAreStateful);
+    }
+    let both = [Direction::Ingress, Direction::Egress];
+    if both
+        .into_iter()
+        .any(|direction| fails(Layer::SecurityGroup, direction) && names_members(case, direction))
+    {
+        out.push(Note::AssumedNoMembers);
+    }
+    match &collected.source_origin {
+        Some(SourceOrigin::Subnets(names)) => out.push(Note::AssumedWholeSubnets(names.clone())),
+        Some(SourceOrigin::Shared) => {
+            let prefixes = covering_prefixes(case.traffic.family, &case.traffic.sources);
+            out.push(Note::AssumedWholeShared(prefixes));
+        }
+        Some(SourceOrigin::Member | SourceOrigin::Exact) | None => {}
+    }
+    if !case.subnet.is_empty() && !case.subnet.iter().any(|prefix| prefix.contains(case.traffic.local)) {
+        out.push(Note::AddressOutsideSubnet { subnet: subnet() });
+    }
+    out
+}
+
+fn about_acl(case: &Case, verdict: &Verdict, subnet: impl Fn() -> String) -> Vec<Note> {
+    let NetworkAclState::InForce { rules, stateful } = &case.network_acl else {
+        return Vec::new();
+    };
+    let fails_outbound = verdict
+        .outcomes
+        .of_side(Layer::NetworkAcl, Direction::Egress)
+        .next()
+        .is_some();
+    let outbound_counts = !*stateful || fails_outbound;
+    let exempt = verdict.exempt;
+    let mut out = Vec::new();
+    if exempt.own_subnet == Part::All {
+        out.push(AboutAcl::WithinSubnet(subnet()));
+    } else if *stateful {
+        out.extend(fails_outbound.then_some(AboutAcl::Stateful));
+    } else if exempt.always_outbound == Part::All {
+        out.push(AboutAcl::AlwaysOutbound);
+    } else {
+        out.push(AboutAcl::Stateless);
+    }
+    if exempt.own_subnet == Part::Some {
+        out.push(AboutAcl::PartlyWithinSubnet(subnet()));
+    }
+    if outbound_counts && exempt.always_outbound == Part::Some {
+        out.push(AboutAcl::PartlyAlwaysOutbound);
+    }
+    out.into_iter()
+        .map(|about| Note::NetworkAcl {
+            acl: Arc::clone(&rules.set.name),
+            about,
+        })
+        .collect()
+}
+
+/// Whether a rule of the direction allows or denies members of a security group.
+fn names_members(case: &Case, direction: Direction) -> bool {
+    let SecurityGroupState::Groups(groups) = &case.security_groups else {
+        return false;
+    };
+    let mut rules = groups
+        .iter()
+        .flat_map(|group| group.set.rules(direction, case.traffic.family));
+    rules.any(|rule| matches!(rule.remote, AddressMatch::Members(_)))
+}

@@ -1,0 +1,238 @@
+//! A backend server's status: the report as it is written.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::{
+    api::v1alpha1::{
+        self as api, BackendServerStatus, Blocked, Diagnosis, FailedCheck, HealthCheckTraffic, HealthState, RuleAction,
+        Witness,
+        conditions::{reasons, types},
+    },
+    engine::{CheckId, Direction, Finding, Layer, RuleFinding, Traffic, format_address},
+};
+
+use super::{
+    assessment::Assessment,
+    budget,
+    conditions::{Conditions, State},
+    report::{Failed, Fix, Report},
+    values, words,
+};
+
+/// Source prefixes listed before the rest is only counted.
+const MAX_SOURCES: usize = 16;
+/// Blocked values listed before the rest is only counted.
+const MAX_VALUES: usize = 16;
+
+/// The controller's part of a backend server's status (`health` is `None` in it), as it ought to be now. Transition times of
+/// conditions whose status is unchanged are kept from the status that the object has.
+#[must_use]
+pub fn status(assessment: &Assessment, now: &Time) -> BackendServerStatus {
+    let backend = &assessment.backend;
+    let observed = backend.status.as_ref().map(|status| status.conditions.as_slice());
+    let generation = backend.metadata.generation;
+    let mut conditions = Conditions::new(observed.unwrap_or_default(), generation, now);
+    match &assessment.outcome {
+        Err(refusal) if refusal.reason.is_unready() => {
+            conditions.set(types::READY, State::False, refusal.reason.as_str(), &refusal.message);
+        }
+        Ok(_) | Err(_) => {
+            conditions.set(types::READY, State::True, reasons::RECONCILED, "References found");
+        }
+    }
+    let state = match assessment.displayed {
+        HealthState::Healthy => State::True,
+        HealthState::Unhealthy => State::False,
+        HealthState::Unknown => State::Unknown,
+    };
+    let reason = assessment.displayed_reason.as_str();
+    let message = words::conditions::healthy(assessment.displayed, reason);
+    conditions.set(types::HEALTHY, state, reason, message);
+    let outcome = assessment.outcome_reason();
+    match &assessment.outcome {
+        Err(refusal) => {
+            conditions.set(types::DIAGNOSED, State::False, outcome, &refusal.message);
+            let message = format!("Not diagnosed: {outcome}");
+            conditions.set(types::FAULT_FOUND, State::Unknown, reasons::NOT_DIAGNOSED, message);
+        }
+        Ok(report) => {
+            let message = words::conditions::diagnosed(report);
+            conditions.set(types::DIAGNOSED, State::True, outcome, message);
+            match report.outcomes.gravest() {
+                Some((check, finding)) => {
+                    let message = words::conditions::fault(report, check, finding);
+                    conditions.set(types::FAULT_FOUND, State::True, check.condition_reason(), message);
+                }
+                None => {
+                    let message = words::conditions::no_fault();
+                    conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, message);
+                }
+            }
+        }
+    }
+    BackendServerStatus {
+        health: None,
+        observed_generation: generation,
+        conditions: conditions.done(),
+        diagnosis: assessment.outcome.as_ref().ok().map(diagnosis),
+    }
+}
+
+fn diagnosis(report: &Report) -> Diagnosis {
+    let traffic = &report.traffic;
+    let (sources, omitted_sources) = cut(words::values::sources(report), MAX_SOURCES);
+    let mut out = Diagnosis {
+        health_check: HealthCheckTraffic {
+            protocol: report.protocol,
+            port: traffic.port,
+            sources,
+            omitted_sources,
+            destination: format_address(traffic.family, traffic.local),
+        },
+        checked: number(CheckId::COUNT),
+        failed: number(report.outcomes.findings().count()),
+        impact: values::diagnosis_impact(report.impact),
+        dropped_share: report.dropped.to_decimal(),
+        checks: checks(report, |_| true).collect(),
+        fixes: report.fixes.iter().map(|one| fix(report, one)).collect(),
+        next_steps: report
+            .next_steps
+            .iter()
+            .map(|step| words::steps::step(report, step))
+            .collect(),
+        notes: words::notes::notes(report),
+    };
+    budget::fit(&mut out);
+    out
+}
+
+/// The failed items that are wanted, in table order. One without a witness has the witness, what decides and the nearest rule
+/// of the one before it in the same layer and direction; one without what decides has that.
+#[must_use]
+pub fn checks(report: &Report, wanted: impl Fn(CheckId) -> bool) -> impl Iterator<Item = FailedCheck> {
+    report.failed(wanted).map(|failed| failed_check(report, failed))
+}
+
+fn failed_check(report: &Report, failed: Failed<'_>) -> FailedCheck {
+    let Failed { check, finding, .. } = failed;
+    let found = match finding {
+        Finding::Rules(found) => Some(found),
+        Finding::Configuration { .. } => None,
+    };
+    FailedCheck {
+        id: check.id().to_owned(),
+        category: check.category().as_str().to_owned(),
+        item: check.item().to_owned(),
+        severity: check.severity().as_str().to_owned(),
+        reason: words::checks::reason(report, check, finding),
+        suggestion: words::checks::suggestion(report, check, finding),
+        impact: values::item_impact(finding.impact()),
+        blocked: found.map(|found| blocked(report, found)),
+        witness: found
+            .filter(|_| failed.new_witness)
+            .map(|found| witness(&report.traffic, found)),
+        decided_by: found
+            .filter(|_| failed.new_witness || failed.new_decision)
+            .map(decided_by),
+        nearest: found.filter(|_| failed.new_witness).and_then(nearest),
+    }
+}
+
+fn blocked(report: &Report, found: &RuleFinding) -> Blocked {
+    let evidence = &found.evidence;
+    let (values, omitted) = cut(words::values::list(&evidence.values, report.traffic.family), MAX_VALUES);
+    Blocked {
+        values,
+        omitted,
+        share: evidence.share.to_decimal(),
+    }
+}
+
+/// The witness of a finding, as far as its layer looks at it.
+#[must_use]
+pub fn witness(traffic: &Traffic, found: &RuleFinding) -> Witness {
+    let packet = &found.evidence.witness;
+    let ports = packet.leg.has_ports();
+    let remote = Some(format_address(traffic.family, packet.remote));
+    let local = Some(format_address(traffic.family, traffic.local));
+    let remote_port = ports.then_some(packet.remote_port);
+    let local_port = ports.then_some(traffic.port);
+    let protocol = packet.leg.name(traffic.family).to_owned();
+    match (found.layer, found.direction) {
+        // A security group looks at the remote address and, in both directions, the health check port only.
+        (Layer::SecurityGroup, Direction::Ingress) => Witness {
+            protocol,
+            source: remote,
+            destination_port: local_port,
+            ..Witness::default()
+        },
+        (Layer::SecurityGroup, Direction::Egress) => Witness {
+            protocol,
+            destination: remote,
+            destination_port: local_port,
+            ..Witness::default()
+        },
+        (Layer::NetworkAcl, Direction::Ingress) => Witness {
+            protocol,
+            source: remote,
+            source_port: remote_port,
+            destination: local,
+            destination_port: local_port,
+        },
+        (Layer::NetworkAcl, Direction::Egress) => Witness {
+            protocol,
+            source: local,
+            source_port: local_port,
+            destination: remote,
+            destination_port: remote_port,
+        },
+    }
+}
+
+fn decided_by(found: &RuleFinding) -> api::Decision {
+    let decided = &found.evidence.decided_by;
+    api::Decision {
+        kind: values::kind(found.layer),
+        name: decided.object.as_deref().map(str::to_owned),
+        rule: decided.rule.as_deref().map(str::to_owned),
+        index: decided.index,
+        priority: decided.priority,
+        action: RuleAction::Deny,
+    }
+}
+
+fn nearest(found: &RuleFinding) -> Option<api::Nearest> {
+    let nearest = found.evidence.nearest.as_ref()?;
+    let misses = nearest.misses.iter();
+    Some(api::Nearest {
+        kind: values::kind(found.layer),
+        name: nearest.object.to_string(),
+        rule: nearest.rule.to_string(),
+        misses: misses
+            .map(|missed| values::dimension(found.layer, found.direction, *missed))
+            .collect(),
+        shadowed_by: nearest.shadowed_by.as_deref().map(str::to_owned),
+    })
+}
+
+fn fix(report: &Report, fix: &Fix) -> api::Fix {
+    api::Fix {
+        kind: values::kind(fix.layer),
+        name: fix.target.name().to_owned(),
+        direction: values::direction(fix.direction),
+        summary: words::fixes::summary(fix, &report.traffic, None),
+        patch: words::fixes::patch(fix, &report.traffic),
+        verified: fix.verified,
+    }
+}
+
+/// The first of a list, and how many more there are.
+fn cut(mut list: Vec<String>, max: usize) -> (Vec<String>, Option<u32>) {
+    let omitted = number(list.len().saturating_sub(max));
+    list.truncate(max);
+    (list, (omitted > 0).then_some(omitted))
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,81 @@
+//! The sentences of notes.
+
+use crate::{
+    engine::{Values, format_address},
+    text::clean_for_json,
+};
+
+use super::{
+    super::report::{AboutAcl, Disagreement, Note, Report},
+    values::sentence,
+};
+
+/// Longest note, in bytes of JSON.
+const MAX: usize = 512;
+
+/// All notes about a report, the disagreement last.
+pub fn notes(report: &Report) -> Vec<String> {
+    let notes = report.notes.iter().map(|one| note(report, one));
+    let all = notes.chain(report.disagreement.map(disagreement));
+    all.map(|text| clean_for_json(&text, MAX)).collect()
+}
+
+fn note(report: &Report, note: &Note) -> String {
+    let family = report.traffic.family;
+    match note {
+        Note::PortSecurityOff => {
+            "Security groups are not applied: port security is disabled on the interface".to_owned()
+        }
+        Note::NoNetworkAcl { subnet } => format!("No network ACL on subnet {subnet}"),
+        Note::NetworkAclOff { acl, subnet } => format!("Network ACL {acl} on subnet {subnet} is switched off"),
+        Note::NetworkAcl { acl, about } => format!("Network ACL {acl} {}", about_acl(about)),
+        Note::SecurityGroupsAreStateful => {
+            "Security groups are stateful: their outbound rules cannot stop replies to probes".to_owned()
+        }
+        Note::AssumedNoMembers => "Assumed: probes come from members of no security group".to_owned(),
+        // The load balancer lists them: a status is to stay small.
+        Note::AssumedWholeSubnets(subnets) => match subnets.as_slice() {
+            [only] => format!("Assumed: probes come from all of subnet {only}"),
+            _ => "Assumed: probes come from all of the backend subnets".to_owned(),
+        },
+        Note::AssumedWholeShared(prefixes) => {
+            let prefixes = sentence(&Values::Prefixes(family, prefixes.clone()), family);
+            format!("Assumed: probes come from all of shared {prefixes}")
+        }
+        Note::AddressOutsideSubnet { subnet } => {
+            let local = format_address(family, report.traffic.local);
+            format!("The probed address {local} is not in subnet {subnet}")
+        }
+    }
+}
+
+fn about_acl(about: &AboutAcl) -> String {
+    match about {
+        AboutAcl::WithinSubnet(subnet) => {
+            format!("does not apply: all health check sources are in the server's own subnet {subnet}")
+        }
+        AboutAcl::Stateful => "is stateful: its outbound rules cannot stop replies to probes".to_owned(),
+        AboutAcl::AlwaysOutbound => "is stateless, but replies to 100.125.0.0/16 always pass".to_owned(),
+        AboutAcl::Stateless => "is stateless: replies need an outbound rule".to_owned(),
+        AboutAcl::PartlyWithinSubnet(subnet) => {
+            format!("does not apply to probes from the server's own subnet {subnet}")
+        }
+        AboutAcl::PartlyAlwaysOutbound => "does not apply to replies to 100.125.0.0/16".to_owned(),
+    }
+}
+
+/// What is reported cannot be what the rules predict.
+pub fn disagreement(disagreement: Disagreement) -> String {
+    match disagreement {
+        Disagreement::AllAreDropped(reason) => format!(
+            "Disagreement: {} is reported, so probes get through, but by these rules every probe is dropped; the rules or the \
+             health check sources known here are stale or wrong",
+            reason.as_str()
+        ),
+        Disagreement::NoneIsDropped(reason) => format!(
+            "Disagreement: {} is reported, so probes get no answer, but by these rules none is dropped; something else drops \
+             them, or the rules or health check sources known here are stale or wrong",
+            reason.as_str()
+        ),
+    }
+}
