@@ -10,9 +10,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::api::v1alpha1::{Kind, NetworkACL, TroubleshootRequest};
+use crate::api::v1alpha1::{BackendServer, Kind, NetworkACL, TroubleshootRequest};
 
-use super::{Key, Namespace, references::Node};
+use super::{Key, Namespace, entry::Entry, references::Node};
 
 /// The objects whose state may differ after a change, by kind.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -105,7 +105,7 @@ impl Names {
         self.backend_servers.insert(Arc::clone(name));
         let requests = namespace.users(Kind::BackendServer, name, Kind::TroubleshootRequest);
         self.requests.extend(requests.cloned());
-        let Some(backend) = namespace.readable::<crate::api::v1alpha1::BackendServer>(name) else {
+        let Some(backend) = namespace.readable::<BackendServer>(name) else {
             return;
         };
         self.requests_about(namespace, &backend.object.spec.load_balancer_ref.name);
@@ -142,12 +142,12 @@ impl Names {
         match namespace.entry::<NetworkACL>(name) {
             None => {}
             // It may be any subnet's.
-            Some(super::entry::Entry::Unreadable(_)) => {
+            Some(Entry::Unreadable(_)) => {
                 for backend in namespace.all_backend_servers() {
                     self.backend_server(namespace, &backend);
                 }
             }
-            Some(super::entry::Entry::Readable(acl)) => {
+            Some(Entry::Readable(acl)) => {
                 for subnet in &acl.object.spec.subnet_refs {
                     for backend in namespace.users(Kind::Subnet, &subnet.name, Kind::BackendServer) {
                         self.backend_server(namespace, backend);

@@ -4,18 +4,12 @@ use std::{fmt, sync::Arc};
 
 use crate::api::v1alpha1::ApiObject;
 
-use super::{Fault, Namespace, Unreadable, references::Node};
+use super::{incoming::Unreadable, references::Node, refusal::Fault};
 
-/// A kind of which a world is made.
-pub(crate) trait WorldKind: ApiObject {
+/// A kind whose objects are validated when they come in.
+pub(crate) trait Compile: ApiObject {
     /// What diagnoses read of it, validated: made once for each change of its spec.
     type Compiled: fmt::Debug + Send + Sync + 'static;
-
-    /// Where a namespace keeps its objects of this kind.
-    fn entries(namespace: &Namespace) -> &Entries<Self>;
-
-    /// The same, to change.
-    fn entries_mut(namespace: &mut Namespace) -> &mut Entries<Self>;
 
     /// Validates it.
     fn compile(&self) -> Self::Compiled;
@@ -46,7 +40,7 @@ pub(crate) type Entries<K> = imbl::OrdMap<Arc<str>, Entry<K>>;
 
 /// One object.
 #[derive(Debug)]
-pub(crate) enum Entry<K: WorldKind> {
+pub(crate) enum Entry<K: Compile> {
     /// It could be read.
     Readable(Readable<K>),
     /// It could not; only its name is known.
@@ -55,7 +49,7 @@ pub(crate) enum Entry<K: WorldKind> {
 
 /// An object that could be read.
 #[derive(Debug)]
-pub(crate) struct Readable<K: WorldKind> {
+pub(crate) struct Readable<K: Compile> {
     /// The object.
     pub(crate) object: Arc<K>,
     /// What was made of it.
@@ -65,7 +59,7 @@ pub(crate) struct Readable<K: WorldKind> {
 }
 
 // Derived, these would ask for `K: Clone` and clone no deeper for it.
-impl<K: WorldKind> Clone for Entry<K> {
+impl<K: Compile> Clone for Entry<K> {
     fn clone(&self) -> Self {
         match self {
             Self::Readable(readable) => Self::Readable(readable.clone()),
@@ -74,7 +68,7 @@ impl<K: WorldKind> Clone for Entry<K> {
     }
 }
 
-impl<K: WorldKind> Clone for Readable<K> {
+impl<K: Compile> Clone for Readable<K> {
     fn clone(&self) -> Self {
         Self {
             object: Arc::clone(&self.object),
@@ -84,7 +78,7 @@ impl<K: WorldKind> Clone for Readable<K> {
     }
 }
 
-impl<K: WorldKind> Entry<K> {
+impl<K: Compile> Entry<K> {
     /// What comes in, compiled unless its spec is that of the entry which it replaces.
     pub(crate) fn new(object: &Arc<K>, refused: Option<Arc<str>>, replaced: Option<&Self>) -> Self {
         let compiled = match replaced.and_then(Self::readable) {

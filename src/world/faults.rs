@@ -9,8 +9,9 @@ use crate::api::v1alpha1::{AddressGroup, BackendServer, Kind, LoadBalancer, Netw
 
 use super::{
     Key, Namespace, World,
-    entry::{Entry, Readable, WorldKind},
+    entry::{Entry, Readable},
     kinds::{CompiledRules, Issue},
+    namespace::WorldKind,
     refusal::{Fault, Faults},
 };
 

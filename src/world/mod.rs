@@ -19,9 +19,12 @@ mod laws;
 mod namespace;
 pub mod parse;
 mod queries;
+mod recount;
 mod references;
 mod refusal;
 mod refusals;
+mod replace;
+mod sizes;
 mod sources;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -38,10 +41,11 @@ use crate::{
 pub use crate::api::v1alpha1::{Kind, Object};
 pub use affected::Affected;
 pub use collect::{Collected, RuleObjects};
-use entry::{Entry, WorldKind};
+use entry::Entry;
 pub use incoming::{Incoming, Unreadable};
 pub use key::Key;
 pub use namespace::Namespace;
+use namespace::WorldKind;
 pub use queries::Head;
 pub use refusal::{Fault, Faults, Refusal, RefusalReason};
 pub use sources::SourceOrigin;
@@ -154,7 +158,7 @@ impl World {
         let taken = self.namespaces.remove(name)?;
         for kind in Kind::ALL {
             let size = self.sizes.entry(*kind).or_default();
-            *size = size.saturating_sub(kinds::visit(*kind, queries::Size(&taken)));
+            *size = size.saturating_sub(sizes::size(&taken, *kind));
         }
         Some(taken)
     }
@@ -163,41 +167,17 @@ impl World {
     pub fn put_namespace(&mut self, name: &str, namespace: Namespace) {
         self.take_namespace(name);
         for kind in Kind::ALL {
-            *self.sizes.entry(*kind).or_default() += kinds::visit(*kind, queries::Size(&namespace));
+            *self.sizes.entry(*kind).or_default() += sizes::size(&namespace, *kind);
         }
         if !namespace.is_empty() {
             self.namespaces.insert(name.into(), namespace);
         }
     }
 
-    /// The keys of all objects of a kind, unreadable ones too, sorted.
-    #[must_use]
-    pub fn keys(&self, kind: Kind) -> Vec<Key> {
-        kinds::visit(kind, queries::Keys(self))
-    }
-
     /// How many objects of a kind there are, unreadable ones too.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
         self.sizes.get(&kind).copied().unwrap_or_default()
-    }
-
-    /// How many objects of a kind are there but cannot be read; walks all of the kind.
-    #[must_use]
-    pub fn count_unreadable(&self, kind: Kind) -> usize {
-        kinds::visit(kind, queries::CountUnreadable(self))
-    }
-
-    /// What is known of an object beside its content; `None` when there is no such object.
-    #[must_use]
-    pub fn head(&self, kind: Kind, key: &Key) -> Option<Head> {
-        kinds::visit(kind, queries::OfHead { world: self, key })
-    }
-
-    /// The object of that kind and name, if it can be read.
-    #[must_use]
-    pub fn get(&self, kind: Kind, key: &Key) -> Option<Object> {
-        kinds::visit(kind, queries::Get { world: self, key })
     }
 
     /// The object of that type and name, if it can be read.

@@ -11,11 +11,19 @@ use crate::api::v1alpha1::{
 };
 
 use super::{
-    affected::Names,
-    counts::{self, Counts},
-    entry::{Entries, Entry, Readable, WorldKind},
-    references::{Node, References},
+    counts::Counts,
+    entry::{Compile, Entries, Entry, Readable},
+    references::References,
 };
+
+/// A kind of which a namespace has objects.
+pub(crate) trait WorldKind: Compile {
+    /// Where a namespace keeps them.
+    fn entries(namespace: &Namespace) -> &Entries<Self>;
+
+    /// The same, to change.
+    fn entries_mut(namespace: &mut Namespace) -> &mut Entries<Self>;
+}
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +37,7 @@ pub struct Namespace {
     pub(super) requests: Entries<TroubleshootRequest>,
     pub(super) references: References,
     /// Network ACLs of which nothing can be read: which subnets they claim is not known, so each may be any subnet's.
-    unreadable_acls: imbl::OrdSet<Arc<str>>,
+    pub(super) unreadable_acls: imbl::OrdSet<Arc<str>>,
     counts: Counts,
 }
 
@@ -85,45 +93,6 @@ impl Namespace {
             && subnets.is_empty()
             && address_groups.is_empty()
             && requests.is_empty()
-    }
-
-    /// Puts an entry in the place of the one of that name, or of none, and says whose state may differ now. `None` takes it away.
-    pub(super) fn replace<K: WorldKind>(&mut self, name: &Arc<str>, entry: Option<Entry<K>>) -> Names {
-        let before = self.entry::<K>(name).cloned();
-        let same = match (&before, &entry) {
-            (Some(before), Some(entry)) => before.reads_same(entry),
-            (None, None) => return Names::default(),
-            _ => false,
-        };
-        let node: Node = (K::KIND, Arc::clone(name));
-        let counted = counts::Changes::begin(self, &node, same);
-        let mut affected = Names::default();
-        if same {
-            affected.itself(&node);
-        } else {
-            // Those that it lets go of are affected as much as those that it takes on.
-            affected.through(self, &node);
-            self.references
-                .remove(&node, before.as_ref().map(Entry::references).unwrap_or_default());
-            self.references
-                .add(&node, entry.as_ref().map(Entry::references).unwrap_or_default());
-        }
-        if K::KIND == Kind::NetworkACL {
-            match &entry {
-                Some(Entry::Unreadable(_)) => drop(self.unreadable_acls.insert(Arc::clone(name))),
-                _ => drop(self.unreadable_acls.remove(name)),
-            }
-        }
-        match entry {
-            Some(entry) => drop(K::entries_mut(self).insert(Arc::clone(name), entry)),
-            None => drop(K::entries_mut(self).remove(name)),
-        }
-        let recounted = counted.end(self);
-        affected.counted(self, &recounted);
-        if !same {
-            affected.through(self, &node);
-        }
-        affected
     }
 
     pub(super) fn counts_mut(&mut self) -> &mut Counts {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::api::v1alpha1::Object;
+use crate::api::v1alpha1::{Kind, Object};
 
 use super::{
-    Key, Namespace, World,
-    entry::{Entry, WorldKind},
-    kinds::WorldVisitor,
+    Key, World,
+    entry::Entry,
+    kinds::{self, WorldVisitor},
+    namespace::WorldKind,
 };
 
 /// What is known of an object beside its content.
@@ -21,9 +22,35 @@ pub struct Head {
     pub unreadable: Option<Arc<str>>,
 }
 
-pub(super) struct OfHead<'a> {
-    pub(super) world: &'a World,
-    pub(super) key: &'a Key,
+impl World {
+    /// The keys of all objects of a kind, unreadable ones too, sorted.
+    #[must_use]
+    pub fn keys(&self, kind: Kind) -> Vec<Key> {
+        kinds::visit(kind, Keys(self))
+    }
+
+    /// How many objects of a kind are there but cannot be read; walks all of the kind.
+    #[must_use]
+    pub fn count_unreadable(&self, kind: Kind) -> usize {
+        kinds::visit(kind, CountUnreadable(self))
+    }
+
+    /// What is known of an object beside its content; `None` when there is no such object.
+    #[must_use]
+    pub fn head(&self, kind: Kind, key: &Key) -> Option<Head> {
+        kinds::visit(kind, OfHead { world: self, key })
+    }
+
+    /// The object of that kind and name, if it can be read.
+    #[must_use]
+    pub fn get(&self, kind: Kind, key: &Key) -> Option<Object> {
+        kinds::visit(kind, Get { world: self, key })
+    }
+}
+
+struct OfHead<'a> {
+    world: &'a World,
+    key: &'a Key,
 }
 
 impl WorldVisitor for OfHead<'_> {
@@ -42,9 +69,9 @@ impl WorldVisitor for OfHead<'_> {
     }
 }
 
-pub(super) struct Get<'a> {
-    pub(super) world: &'a World,
-    pub(super) key: &'a Key,
+struct Get<'a> {
+    world: &'a World,
+    key: &'a Key,
 }
 
 impl WorldVisitor for Get<'_> {
@@ -56,7 +83,7 @@ impl WorldVisitor for Get<'_> {
     }
 }
 
-pub(super) struct Keys<'a>(pub(super) &'a World);
+struct Keys<'a>(&'a World);
 
 impl WorldVisitor for Keys<'_> {
     type Output = Vec<Key>;
@@ -71,17 +98,7 @@ impl WorldVisitor for Keys<'_> {
     }
 }
 
-pub(super) struct Size<'a>(pub(super) &'a Namespace);
-
-impl WorldVisitor for Size<'_> {
-    type Output = usize;
-
-    fn visit<K: WorldKind>(self) -> usize {
-        K::entries(self.0).len()
-    }
-}
-
-pub(super) struct CountUnreadable<'a>(pub(super) &'a World);
+struct CountUnreadable<'a>(&'a World);
 
 impl WorldVisitor for CountUnreadable<'_> {
     type Output = usize;

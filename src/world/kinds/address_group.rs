@@ -6,7 +6,7 @@ use super::{invalid, kept_in};
 use crate::{
     api::v1alpha1::AddressGroup,
     engine::{AddressSet, Family, Span},
-    world::{entry::WorldKind, parse, references::Node, refusal::Fault},
+    world::{entry::Compile, parse, references::Node, refusal::Fault},
 };
 
 /// The addresses of a group, and what is wrong with it.
@@ -18,10 +18,10 @@ pub(crate) struct CompiledAddressGroup {
     pub(crate) faults: Vec<Fault>,
 }
 
-impl WorldKind for AddressGroup {
-    type Compiled = CompiledAddressGroup;
+kept_in!(AddressGroup, address_groups);
 
-    kept_in!(address_groups);
+impl Compile for AddressGroup {
+    type Compiled = CompiledAddressGroup;
 
     fn compile(&self) -> CompiledAddressGroup {
         let object = format!("AddressGroup {}", self.metadata.name.as_deref().unwrap_or_default());

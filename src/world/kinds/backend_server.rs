@@ -4,7 +4,7 @@ use super::{invalid, kept_in};
 use crate::{
     api::v1alpha1::{BackendServer, BackendType, Kind, ReportedHealth},
     engine::{Family, SpanSet, number},
-    world::{entry::WorldKind, parse, references::Node, refusal::Fault},
+    world::{entry::Compile, parse, references::Node, refusal::Fault},
 };
 
 /// What diagnoses read of a backend server, and what is wrong with it.
@@ -31,10 +31,10 @@ impl CompiledBackendServer {
     }
 }
 
-impl WorldKind for BackendServer {
-    type Compiled = CompiledBackendServer;
+kept_in!(BackendServer, backend_servers);
 
-    kept_in!(backend_servers);
+impl Compile for BackendServer {
+    type Compiled = CompiledBackendServer;
 
     fn compile(&self) -> CompiledBackendServer {
         let spec = &self.spec;

@@ -9,7 +9,7 @@ use super::{duplicates, invalid, kept_in};
 use crate::{
     api::v1alpha1::{HealthCheck, Kind, LoadBalancer},
     engine::{Family, SpanSet},
-    world::{entry::WorldKind, parse, references::Node, refusal::Fault},
+    world::{entry::Compile, parse, references::Node, refusal::Fault},
 };
 
 /// What diagnoses read of a load balancer, and what is wrong with it.
@@ -53,10 +53,10 @@ impl CompiledLoadBalancer {
     }
 }
 
-impl WorldKind for LoadBalancer {
-    type Compiled = CompiledLoadBalancer;
+kept_in!(LoadBalancer, load_balancers);
 
-    kept_in!(load_balancers);
+impl Compile for LoadBalancer {
+    type Compiled = CompiledLoadBalancer;
 
     fn compile(&self) -> CompiledLoadBalancer {
         let spec = &self.spec;

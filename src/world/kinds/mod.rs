@@ -9,7 +9,7 @@ mod security_group;
 mod subnet;
 mod troubleshoot_request;
 
-use super::{entry::WorldKind, refusal::Fault};
+use super::{namespace::WorldKind, refusal::Fault};
 use crate::api::v1alpha1::{
     AddressGroup, BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet, TroubleshootRequest,
 };
@@ -39,15 +39,17 @@ pub(crate) fn visit<V: WorldVisitor>(kind: Kind, visitor: V) -> V::Output {
     }
 }
 
-/// Implements where a namespace keeps a kind.
+/// Says where a namespace keeps a kind.
 macro_rules! kept_in {
-    ($field:ident) => {
-        fn entries(namespace: &$crate::world::Namespace) -> &$crate::world::entry::Entries<Self> {
-            &namespace.$field
-        }
+    ($kind:ident, $field:ident) => {
+        impl $crate::world::namespace::WorldKind for $kind {
+            fn entries(namespace: &$crate::world::Namespace) -> &$crate::world::entry::Entries<Self> {
+                &namespace.$field
+            }
 
-        fn entries_mut(namespace: &mut $crate::world::Namespace) -> &mut $crate::world::entry::Entries<Self> {
-            &mut namespace.$field
+            fn entries_mut(namespace: &mut $crate::world::Namespace) -> &mut $crate::world::entry::Entries<Self> {
+                &mut namespace.$field
+            }
         }
     };
 }

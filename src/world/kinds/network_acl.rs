@@ -9,13 +9,13 @@ use super::{
 use crate::{
     api::v1alpha1::{AclEndpoint, AclRule, Kind, NetworkACL},
     engine::{AddressMatch, Direction, Rule, RuleSet, SpanSet},
-    world::{entry::WorldKind, references::Node, refusal::Fault},
+    world::{entry::Compile, references::Node, refusal::Fault},
 };
 
-impl WorldKind for NetworkACL {
-    type Compiled = CompiledRules;
+kept_in!(NetworkACL, network_acls);
 
-    kept_in!(network_acls);
+impl Compile for NetworkACL {
+    type Compiled = CompiledRules;
 
     fn compile(&self) -> CompiledRules {
         let name = self.metadata.name.as_deref().unwrap_or_default();

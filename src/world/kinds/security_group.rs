@@ -9,13 +9,13 @@ use super::{
 use crate::{
     api::v1alpha1::{Direction as ApiDirection, Kind, SecurityGroup, SecurityGroupRule},
     engine::{AddressMatch, Direction, PortMatch, Rule, RuleSet, SpanSet},
-    world::{entry::WorldKind, references::Node, refusal::Fault},
+    world::{entry::Compile, references::Node, refusal::Fault},
 };
 
-impl WorldKind for SecurityGroup {
-    type Compiled = CompiledRules;
+kept_in!(SecurityGroup, security_groups);
 
-    kept_in!(security_groups);
+impl Compile for SecurityGroup {
+    type Compiled = CompiledRules;
 
     fn compile(&self) -> CompiledRules {
         let name = self.metadata.name.as_deref().unwrap_or_default();

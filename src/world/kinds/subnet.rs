@@ -4,7 +4,7 @@ use super::{invalid, kept_in};
 use crate::{
     api::v1alpha1::Subnet,
     engine::{Family, Span, prefix_span},
-    world::{entry::WorldKind, parse, references::Node, refusal::Fault},
+    world::{entry::Compile, parse, references::Node, refusal::Fault},
 };
 
 /// The prefixes of a subnet, and what is wrong with it.
@@ -26,10 +26,10 @@ impl CompiledSubnet {
     }
 }
 
-impl WorldKind for Subnet {
-    type Compiled = CompiledSubnet;
+kept_in!(Subnet, subnets);
 
-    kept_in!(subnets);
+impl Compile for Subnet {
+    type Compiled = CompiledSubnet;
 
     fn compile(&self) -> CompiledSubnet {
         let object = format!("Subnet {}", self.metadata.name.as_deref().unwrap_or_default());

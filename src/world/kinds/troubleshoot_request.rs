@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::kept_in;
 use crate::{
     api::v1alpha1::{Kind, TroubleshootRequest},
-    world::{entry::WorldKind, references::Node, refusal::Fault},
+    world::{entry::Compile, references::Node, refusal::Fault},
 };
 
-impl WorldKind for TroubleshootRequest {
-    type Compiled = ();
+kept_in!(TroubleshootRequest, requests);
 
-    kept_in!(requests);
+impl Compile for TroubleshootRequest {
+    type Compiled = ();
 
     fn compile(&self) {}
 
