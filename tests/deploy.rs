@@ -84,7 +84,10 @@ fn the_roles_for_people_and_reporters_cover_every_kind_and_only_the_status_is_th
         grants(&["create", "update", "patch", "delete", "deletecollection"], &all)
     );
     let mut reporter = grants(&["get", "list", "watch"], &["backendservers".to_owned()]);
-    reporter.extend(grants(&["patch"], &["backendservers/status".to_owned()]));
+    reporter.extend(grants(
+        &["get", "patch", "update"],
+        &["backendservers/status".to_owned()],
+    ));
     assert_eq!(rights_of("reports", "shop"), reporter);
 }
 
