@@ -10,7 +10,10 @@ use anstream::{AutoStream, ColorChoice};
 use clap::ValueEnum;
 use ipnet::IpNet;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use serde_json::json;
+use serde::{
+    Serialize, Serializer,
+    ser::{Error as _, SerializeSeq as _},
+};
 
 use super::{
     args,
@@ -110,10 +113,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             AutoStream::new(io::stdout().lock(), args.color.into()).write_all(text.as_bytes())?;
         }
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &list(&assessments)?).map_err(io::Error::from)?;
+            serde_json::to_writer_pretty(&mut out, &List::of(&assessments)).map_err(io::Error::from)?;
             writeln!(out)?;
         }
-        Format::Yaml => out.write_all(serde_saphyr::to_string(&list(&assessments)?)?.as_bytes())?,
+        Format::Yaml => serde_saphyr::to_io_writer(&mut out, &List::of(&assessments))?,
     }
     out.flush()?;
     drop(out);
@@ -177,20 +180,44 @@ fn taken_for_unhealthy(backend: &BackendServer) -> BackendServer {
     backend
 }
 
-/// The backend servers with their status filled in, as the controller would.
-fn list(assessments: &[Assessment]) -> Result<serde_json::Value, serde_json::Error> {
-    let now = Time(Timestamp::now());
-    let filled_in = |assessment: &Assessment| {
-        let mut backend = BackendServer::clone(&assessment.backend);
-        let health = backend.status.take().and_then(|status| status.health);
-        backend.status = Some(BackendServerStatus {
-            health,
-            ..diagnosis::status(assessment, &now)
-        });
-        serde_json::to_value(backend)
-    };
-    let items = assessments.iter().map(filled_in).collect::<Result<Vec<_>, _>>()?;
-    Ok(json!({"apiVersion": "v1", "kind": "List", "items": items}))
+/// The backend servers with their status filled in, as the controller would. Written one by one: the values of a hundred thousand at
+/// once take gigabytes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct List<'a> {
+    api_version: &'static str,
+    items: Items<'a>,
+    kind: &'static str,
+}
+
+impl<'a> List<'a> {
+    fn of(assessments: &'a [Assessment]) -> Self {
+        Self {
+            api_version: "v1",
+            items: Items(assessments, Time(Timestamp::now())),
+            kind: "List",
+        }
+    }
+}
+
+struct Items<'a>(&'a [Assessment], Time);
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(assessments, now) = self;
+        let mut items = serializer.serialize_seq(Some(assessments.len()))?;
+        for assessment in *assessments {
+            let mut backend = BackendServer::clone(&assessment.backend);
+            let health = backend.status.take().and_then(|status| status.health);
+            backend.status = Some(BackendServerStatus {
+                health,
+                ..diagnosis::status(assessment, now)
+            });
+            // As a value first: its fields come in the order in which kubectl shows them.
+            items.serialize_element(&serde_json::to_value(backend).map_err(S::Error::custom)?)?;
+        }
+        items.end()
+    }
 }
 
 fn exit_code(loaded: &Loaded, assessments: &[Assessment], strict: bool) -> ExitCode {
