@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::args;
 use crate::{
-    controller::{Controller, LeaseSettings, Options},
+    controller::{Controller, LeaseSettings, MAX_VIEW_AGE, Options},
     telemetry::{AdminServer, LogFormat, Metrics, init_logs, parse_filter},
     text::clean,
     world::Settings,
@@ -73,6 +73,10 @@ pub struct Args {
     /// Minutes between two looks at everything; 0: only what changes is looked at
     #[arg(long, value_name = "MINUTES", env = "ELB_DOCTOR_RESYNC", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=525_600), help_heading = "Work")]
     resync: u32,
+
+    /// Seconds without a sign of life of a watch after which nothing is written that was read from it
+    #[arg(long, value_name = "SECONDS", env = "ELB_DOCTOR_MAX_VIEW_AGE", default_value_t = MAX_VIEW_AGE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3_600), hide = true, help_heading = "Work")]
+    max_view_age: u64,
 
     /// Write only while holding a lease, so that several replicas are safe
     #[arg(long, env = "ELB_DOCTOR_LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Replicas")]
@@ -186,6 +190,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         resync: (args.resync > 0).then(|| Duration::from_mins(args.resync.into())),
         lease,
         identity,
+        max_view_age: Duration::from_secs(args.max_view_age),
     };
     let controller = Controller::new(client.clone(), options, metrics.clone());
 

@@ -13,12 +13,6 @@ pub(super) enum Failure {
     /// The API server did not answer a write.
     #[error("cannot write: no answer within {0} s")]
     Timeout(u64),
-    /// The API server did not answer a read as it should.
-    #[error("cannot read: {}", api_message(.0))]
-    Read(#[source] kube::Error),
-    /// The API server did not answer a read.
-    #[error("cannot read: no answer within {0} s")]
-    Unread(u64),
     /// Another replica leads, or nobody knows.
     #[error("the lease was lost before the write")]
     NotLeader,

@@ -1,41 +1,41 @@
 //! The controller: watches feed one [`World`], changes of it wake reconcilers, each writes one status.
 //!
 //! ```text
-//! watch (one per kind) ──> World ──affected keys──> queues ──> workers: collect → diagnose → compare → at most one write
-//!        ^                                                                                                │
-//!        └──────────────── the API server ────────────────────────────────────────────────────────────────┘
+//! cache (a watch per kind) ──affected keys──> dispatch ──> queues ──> workers: snapshot → diagnose → compare → at most one write
+//!        ^                                                                                                      │
+//!        └──────────────── the API server ──────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! `kube::runtime::Controller` is not used: it keeps a second copy of every object in a Store of its own, which can run
-//! ahead of the World, and it shows neither the depth nor the latency of its queue.
+//! ahead of ours, shows neither the depth nor the latency of its queue, and cannot tell how old what it holds is.
 //!
 //! What holds at every moment:
 //!
-//! - A key is queued only after the World has taken in the change that concerns it.
-//! - No key is handed out before every kind has been listed once, so that nothing is called missing that is merely unread.
-//! - A reconcile reads the World alone and writes only when the status held there differs, times aside. Hence a
+//! - A key is queued only after the cache has taken in the change that concerns it.
+//! - No key is handed out before every kind has been listed once, so that nothing is called missing that is merely unread, nor while
+//!   the view of a kind is stale ([`cache`]), so that nothing is told that may be over.
+//! - A reconcile reads one snapshot and writes only when the status held there differs, times aside. Hence a
 //!   restart writes nothing, and a crash at any point is healed by the next look.
 //! - Only the holder of the lease writes ([`lease`]).
 
 mod backend_server;
+mod cache;
 mod clock;
 mod compare;
+mod dispatch;
 mod events;
 mod failure;
-mod freshness;
 mod lease;
 mod load_balancer;
 mod network_acl;
 mod queue;
 mod reconcile;
 mod security_group;
-mod shared;
 mod status;
 mod troubleshoot_request;
-mod watch;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kube::Client;
 use tokio::{
@@ -47,21 +47,26 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    api::v1alpha1::{BackendServer, LoadBalancer, NetworkACL, SecurityGroup, TroubleshootRequest},
+    api::v1alpha1::{BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, TroubleshootRequest},
     telemetry::{Metrics, Readiness},
     world::Settings,
 };
 
+pub use cache::MAX_VIEW_AGE;
 pub use failure::api_message as describe;
 pub use lease::LeaseSettings;
-pub use watch::SILENCE;
 
+use cache::{Cache, CatchUp};
+use dispatch::Dispatch;
 use events::Events;
-use freshness::Reader;
 use lease::{Elector, Leadership};
 use reconcile::Reconciled;
-use shared::{Desk, Desks, Shared};
 use status::{HasStatus as _, Writer};
+use worker::{ControllerState, Done};
+
+/// How long nothing at all may come over a connection that something is expected from: longer than the quietest watch, so that only a
+/// connection that died without a word is given up.
+pub const SILENCE: Duration = Duration::from_secs(60);
 
 /// Field manager of every write, and reporting controller of every event.
 pub const FIELD_MANAGER: &str = "elb-doctor";
@@ -88,6 +93,8 @@ pub struct Options {
     pub lease: Option<LeaseSettings>,
     /// Name of this process in events.
     pub identity: String,
+    /// How old the view of a kind may be before nothing is written that was read from it.
+    pub max_view_age: Duration,
 }
 
 /// Why the controller ended without being told to.
@@ -103,11 +110,23 @@ pub enum RunError {
 
 /// What a reconcile works with.
 struct Context {
-    shared: Arc<Shared>,
-    reader: Reader,
+    cache: Arc<Cache>,
+    catch_up: CatchUp,
     writer: Writer,
     events: Events,
     metrics: Arc<Metrics>,
+}
+
+/// How metrics and logs name the controller of a kind; `None`: its objects have no state of their own.
+const fn controller_name(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::BackendServer => Some("backendserver"),
+        Kind::LoadBalancer => Some("loadbalancer"),
+        Kind::SecurityGroup => Some("securitygroup"),
+        Kind::NetworkACL => Some("networkacl"),
+        Kind::TroubleshootRequest => Some("troubleshootrequest"),
+        Kind::Subnet | Kind::AddressGroup => None,
+    }
 }
 
 /// A controller that has not started yet.
@@ -115,26 +134,40 @@ pub struct Controller {
     client: Client,
     options: Options,
     metrics: Arc<Metrics>,
-    shared: Arc<Shared>,
+    cache: Arc<Cache>,
+    dispatch: Arc<Dispatch>,
+    controllers: BTreeMap<Kind, Arc<ControllerState>>,
 }
 
 impl Controller {
     /// A controller for that cluster.
     #[must_use]
     pub fn new(client: Client, options: Options, metrics: Arc<Metrics>) -> Self {
-        let shared = Arc::new(Shared::new(&options.settings, &metrics, options.workers));
+        let named = Kind::ALL
+            .iter()
+            .filter_map(|kind| Some((*kind, controller_name(*kind)?)));
+        let state = |name| Arc::new(ControllerState::new(&metrics, name, options.workers));
+        let controllers: BTreeMap<_, _> = named.map(|(kind, name)| (kind, state(name))).collect();
+        let queues = controllers.iter().map(|(kind, state)| (*kind, state.queue.clone()));
+        let dispatch = Arc::new(queues.collect::<Dispatch>());
+        let on_change = dispatch.clone();
+        let cache = Cache::new(&options.settings, options.max_view_age, move |affected| {
+            on_change.affected(affected);
+        });
         Self {
             client,
             options,
             metrics,
-            shared,
+            cache: Arc::new(cache),
+            dispatch,
+            controllers,
         }
     }
 
-    /// Says when all kinds have been listed: a standby is ready, too.
+    /// Says whether the views of all kinds are known and fresh: a standby is ready, too.
     #[must_use]
     pub fn readiness(&self) -> Arc<dyn Readiness> {
-        self.shared.clone()
+        self.cache.clone()
     }
 
     /// Runs until told to stop; then finishes what has begun and gives the lease back.
@@ -147,23 +180,25 @@ impl Controller {
             client,
             options,
             metrics,
-            shared,
+            cache,
+            dispatch,
+            controllers,
         } = self;
-        let mut watches = watch::start(&client, options.namespace.as_deref(), &shared, &metrics);
+        let mut watches = cache::start(&client, options.namespace.as_deref(), &cache, &metrics);
 
         // The election outlives the workers: it ends when they have.
         let election_over = CancellationToken::new();
         let mut election = JoinSet::new();
         // Kept here, so that a process without an election leads to its end.
         let (always, without_election) = news::channel(true);
-        let may_lead = always.subscribe();
-        let (leadership, mut leads) = match options.lease.clone() {
+        let may_lead = cache.freshness().changes();
+        let (leadership, leads) = match options.lease.clone() {
             Some(settings) => {
                 let (elector, leadership, leads) = Elector::new(client.clone(), settings, may_lead, metrics.clone());
                 // A replica that cannot see does not lead: it would keep one from leading that can.
-                let (listed, over) = (shared.clone(), election_over.clone());
+                let (mut fresh, over) = (cache.freshness().changes(), election_over.clone());
                 election.spawn(async move {
-                    if over.run_until_cancelled(listed.until_listed()).await.is_some() {
+                    if over.run_until_cancelled(fresh.wait_for(|fresh| *fresh)).await.is_some() {
                         elector.run(over).await;
                     }
                 });
@@ -172,30 +207,36 @@ impl Controller {
             None => (Leadership::always(), without_election),
         };
         let (events, recording) = Events::start(client.clone(), &options.identity, metrics.clone());
+        let fresh = cache.freshness().changes();
         let context = Context {
-            shared,
-            reader: Reader::new(client.clone()),
+            catch_up: CatchUp::new(client.clone()),
+            cache,
             writer: Writer::new(client, leadership, metrics.clone()),
             events,
             metrics,
         };
 
-        let mut workforce = Workforce::new(context);
+        let mut pool = WorkerPool {
+            context: Arc::new(context),
+            dispatch,
+            controllers,
+            workers: JoinSet::new(),
+        };
         let result = tokio::select! {
             () = stop.cancelled() => Ok(()),
-            result = workforce.follow(&mut leads, options.workers, options.resync) => result,
+            result = pool.follow(leads, fresh, options.workers, options.resync) => result,
             ended = watches.join_next() => Err(RunError::TaskEnded(format!("a watch: {ended:?}"))),
             Some(ended) = election.join_next() => Err(RunError::TaskEnded(format!("the election: {ended:?}"))),
         };
         if result.is_ok() {
             info!("stopping: no new work, finishing what has begun");
-            workforce.drain().await;
+            pool.drain().await;
         }
-        workforce.cancel().await?;
+        pool.cancel().await?;
         watches.abort_all();
         drop(always);
         // With the last sender gone the recorder ends when it has published what waits.
-        drop(workforce);
+        drop(pool);
         if timeout(LAST_EVENTS, recording).await.is_err() {
             warn!("some events were not published before the end");
         }
@@ -206,77 +247,73 @@ impl Controller {
     }
 }
 
-/// The workers of all controllers: at work while the lease is held.
-struct Workforce {
+/// The workers of all controllers: at work while the lease is held and all views are fresh.
+struct WorkerPool {
     context: Arc<Context>,
+    dispatch: Arc<Dispatch>,
+    controllers: BTreeMap<Kind, Arc<ControllerState>>,
     workers: JoinSet<()>,
 }
 
-impl Workforce {
-    fn new(context: Context) -> Self {
-        Self {
-            context: Arc::new(context),
-            workers: JoinSet::new(),
-        }
-    }
-
-    /// Works while the lease is held, stands by while it is not. Ends only in error.
+impl WorkerPool {
+    /// Works while it may, stands by while it may not. Ends only in error.
     async fn follow(
         &mut self,
-        leads: &mut news::Receiver<bool>,
+        mut leads: news::Receiver<bool>,
+        mut fresh: news::Receiver<bool>,
         workers: u16,
         resync: Option<Duration>,
     ) -> Result<(), RunError> {
-        let shared = self.context.shared.clone();
-        shared.until_listed().await;
         loop {
-            // An elector that is gone leads no more.
+            // Who is gone leads no more, and sees no more.
+            if fresh.wait_for(|fresh| *fresh).await.is_err() {
+                return Err(RunError::TaskEnded("the watches".into()));
+            }
             if leads.wait_for(|leads| *leads).await.is_err() {
                 return Err(RunError::TaskEnded("the election".into()));
             }
+            if !*fresh.borrow() {
+                continue;
+            }
             info!("leading: workers start");
             self.start(workers);
+            let (dispatch, cache) = (self.dispatch.clone(), self.context.cache.clone());
             tokio::select! {
                 _ = leads.wait_for(|leads| !*leads) => warn!("no longer leading: workers are cancelled"),
+                _ = fresh.wait_for(|fresh| !*fresh) => warn!("not all views are fresh: workers are cancelled"),
                 ended = self.workers.join_next() => return Err(RunError::TaskEnded(format!("a worker: {ended:?}"))),
-                () = look_over(shared.clone(), resync) => {}
+                () = resync_all(&dispatch, &cache, resync) => {}
             }
-            for desk in shared.desks.all() {
-                desk.queue.park();
-            }
+            self.dispatch.queues().for_each(|queue| queue.park());
             self.cancel().await?;
             info!("standing by");
         }
     }
 
     fn start(&mut self, workers: u16) {
-        let shared = &self.context.shared;
         // First open, then sweep: a change in between is queued twice, never lost.
-        for desk in shared.desks.all() {
-            desk.queue.open();
-        }
-        shared.sweep();
-        // One more than one namespace may have, so that none has them all.
-        for _ in 0..=workers.max(1) {
-            let spawn = &mut self.workers;
-            let context = &self.context;
-            spawn.spawn(work_on::<BackendServer>(context.clone(), |desks| {
-                &desks.backend_servers
-            }));
-            spawn.spawn(work_on::<LoadBalancer>(context.clone(), |desks| &desks.load_balancers));
-            spawn.spawn(work_on::<SecurityGroup>(context.clone(), |desks| {
-                &desks.security_groups
-            }));
-            spawn.spawn(work_on::<NetworkACL>(context.clone(), |desks| &desks.network_acls));
-            spawn.spawn(work_on_requests(context.clone()));
+        self.dispatch.queues().for_each(|queue| queue.open());
+        self.dispatch.resync(&self.context.cache.snapshot());
+        for (kind, state) in &self.controllers {
+            // One more than one namespace may have, so that none has them all.
+            for _ in 0..=workers.max(1) {
+                let (context, state) = (self.context.clone(), state.clone());
+                match kind {
+                    Kind::BackendServer => self.workers.spawn(work_on::<BackendServer>(context, state)),
+                    Kind::LoadBalancer => self.workers.spawn(work_on::<LoadBalancer>(context, state)),
+                    Kind::SecurityGroup => self.workers.spawn(work_on::<SecurityGroup>(context, state)),
+                    Kind::NetworkACL => self.workers.spawn(work_on::<NetworkACL>(context, state)),
+                    Kind::TroubleshootRequest => self.workers.spawn(work_on_requests(context, state)),
+                    // They have no state of their own: see `controller_name`.
+                    Kind::Subnet | Kind::AddressGroup => continue,
+                };
+            }
         }
     }
 
     /// Lets workers finish what they have, for a bounded time.
     async fn drain(&mut self) {
-        for desk in self.context.shared.desks.all() {
-            desk.queue.close();
-        }
+        self.dispatch.queues().for_each(|queue| queue.close());
         let deadline = Instant::now() + DRAIN;
         while let Ok(Some(_)) = timeout_at(deadline, self.workers.join_next()).await {}
     }
@@ -295,8 +332,8 @@ impl Workforce {
     }
 }
 
-/// Looks everything over at each interval; never ends.
-async fn look_over(shared: Arc<Shared>, every: Option<Duration>) {
+/// Queues everybody at each interval; never ends.
+async fn resync_all(dispatch: &Dispatch, cache: &Cache, every: Option<Duration>) {
     let Some(every) = every else {
         return std::future::pending().await;
     };
@@ -304,23 +341,38 @@ async fn look_over(shared: Arc<Shared>, every: Option<Duration>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        shared.sweep();
+        dispatch.resync(&cache.snapshot());
     }
 }
 
-async fn work_on<K: Reconciled>(context: Arc<Context>, desk: fn(&Desks) -> &Desk) {
-    let desk = desk(&context.shared.desks);
-    worker::work(desk, K::NAME, |key| {
-        let context = &context;
-        async move { reconcile::reconcile::<K>(context, &desk.grace, &key).await }
+/// Until the workers are called off for a view that has become stale, which takes a moment, they tell nothing from it.
+fn stale(context: &Context) -> Option<Done> {
+    let fresh = context.cache.freshness().is_fresh();
+    (!fresh).then_some(Done::For(Duration::from_secs(1)))
+}
+
+async fn work_on<K: Reconciled>(context: Arc<Context>, state: Arc<ControllerState>) {
+    worker::work(&state, K::NAME, |key| {
+        let (context, grace) = (&context, &state.grace);
+        async move {
+            if let Some(wait) = stale(context) {
+                return Ok(wait);
+            }
+            reconcile::reconcile::<K>(context, grace, &key).await
+        }
     })
     .await;
 }
 
-async fn work_on_requests(context: Arc<Context>) {
-    worker::work(&context.shared.desks.requests, TroubleshootRequest::NAME, |key| {
+async fn work_on_requests(context: Arc<Context>, state: Arc<ControllerState>) {
+    worker::work(&state, TroubleshootRequest::NAME, |key| {
         let context = &context;
-        async move { troubleshoot_request::reconcile(context, &key).await }
+        async move {
+            if let Some(wait) = stale(context) {
+                return Ok(wait);
+            }
+            troubleshoot_request::reconcile(context, &key).await
+        }
     })
     .await;
 }

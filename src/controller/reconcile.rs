@@ -20,7 +20,6 @@ use super::{
     compare::Says,
     events::Transition,
     failure::Failure,
-    shared::Origin,
     status::{Guard, HasStatus},
     worker::Done,
 };
@@ -84,7 +83,7 @@ pub(super) trait Reconciled: HasStatus<Status: Says + Default> + Into<Object> {
 /// Brings the status of one object up to date.
 pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, key: &Key) -> Result<Done, Failure> {
     let (object, wanted, facts) = {
-        let world = context.shared.world();
+        let world = context.cache.snapshot();
         let now = Time(Timestamp::now());
         let Some(object) = world.get(K::KIND, key) else {
             grace.over(key);
@@ -115,7 +114,7 @@ pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, k
     }
     let written = context.writer.status(held, &wanted, Guard::SameObject).await?;
     grace.over(key);
-    let Some(mut written) = written else {
+    let Some(written) = written else {
         return Ok(Done::UntilChange);
     };
     K::count(&facts, &context.metrics);
@@ -123,8 +122,7 @@ pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, k
     context
         .events
         .tell(K::transitions(said, K::conditions(&wanted)), held.object_ref(&()));
-    super::watch::strip(&mut written);
-    context.shared.take_in(written.into(), Origin::Write);
+    context.cache.observe_answer(written.into());
     Ok(Done::UntilChange)
 }
 

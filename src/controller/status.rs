@@ -12,7 +12,8 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    api::v1alpha1::API_VERSION,
+    api::v1alpha1::{API_VERSION, TroubleshootRequest},
+    diagnosis,
     telemetry::{Metrics, WriteResult},
 };
 
@@ -105,6 +106,32 @@ impl Writer {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&body);
         self.bounded(K::NAME, api.patch_status(&name, &params, &patch)).await
+    }
+
+    /// Says in a finished request that its newest generation was seen, and leaves all else as it is. `None`: the object is gone.
+    pub(super) async fn record_seen(
+        &self,
+        request: &TroubleshootRequest,
+    ) -> Result<Option<TroubleshootRequest>, Failure> {
+        let status = request.status.as_ref();
+        let body = json!({
+            // Whoever changed anything since is heard first.
+            "metadata": { "uid": request.metadata.uid, "resourceVersion": request.metadata.resource_version },
+            "status": {
+                "observedGeneration": request.metadata.generation,
+                // A patch changes the owner of what it changes only: conditions of others stay theirs.
+                "conditions": status.map(|status| diagnosis::record_conditions(request, &status.conditions)),
+            },
+        });
+        let name = request.name_any();
+        let api: Api<TroubleshootRequest> = self.api(request);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(&body);
+        self.bounded(TroubleshootRequest::NAME, api.patch_status(&name, &params, &patch))
+            .await
     }
 
     /// Deletes the object if nothing about it has changed.

@@ -3,7 +3,7 @@
 //! All that a request has reached stands in its own status, so a restart goes on where the last process ended. A step is written only
 //! over the very version that it was decided from: a stale view can never overwrite a finished record.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -11,7 +11,7 @@ use kube::Resource;
 
 use crate::{
     api::v1alpha1::{
-        TroubleshootRequestStatus,
+        TroubleshootRequest, TroubleshootRequestStatus,
         conditions::types::{FAULT_FOUND, SUCCEEDED},
     },
     diagnosis::{self, Next},
@@ -19,71 +19,105 @@ use crate::{
 };
 
 use super::{
-    Context, compare::Says, events::Transition, failure::Failure, reconcile::condition, status::Guard, worker::Done,
+    Context, cache::Standing, compare::Says, events::Transition, failure::Failure, reconcile::condition, status::Guard,
+    worker::Done,
 };
-
-/// How long to wait for a watch that is behind.
-const CATCH_UP: Duration = Duration::from_millis(300);
 
 /// Brings one request a step further.
 pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Failure> {
-    let Some(request) = context.shared.request(key) else {
+    let Some(request) = open(context, key) else {
+        context.catch_up.forget(key);
         return Ok(Done::UntilChange);
     };
-    if request.metadata.deletion_timestamp.is_some() {
+    if is_finished(request.status.as_ref()) {
+        context.catch_up.forget(key);
+        return keep(context, key, &request).await;
+    }
+    let (behind, again) = match context.catch_up.standing(&context.cache, &request).await {
+        Standing::Current => (None, None),
+        Standing::Behind { again, message: None } => return Ok(Done::For(again)),
+        Standing::Behind {
+            again,
+            message: Some(message),
+        } => (Some(message), Some(again)),
+    };
+    // What was waited for is in a new snapshot only.
+    let Some(request) = open(context, key) else {
         return Ok(Done::UntilChange);
-    }
+    };
     let now = Time(Timestamp::now());
-    let judge = || diagnosis::troubleshoot_request_status(&context.shared.world(), &request, &now);
-    let (mut wanted, mut next) = judge();
-    if finishes(request.status.as_ref(), &wanted) {
-        if !context.reader.catch_up(&context.shared, &request).await? {
-            return Ok(Done::For(CATCH_UP));
-        }
-        (wanted, next) = judge();
-    }
-
-    let mut current = (*request).clone();
-    if !request.status.as_ref().is_some_and(|held| wanted.says_as(held)) {
-        let Some(mut written) = context.writer.status(&*request, &wanted, Guard::SameVersion).await? else {
+    let world = context.cache.snapshot();
+    let (desired, next) = diagnosis::troubleshoot_request_status(&world, &request, behind.as_deref(), &now);
+    drop(world);
+    let observed = request.status.as_ref();
+    if !observed.is_some_and(|observed| desired.says_as(observed)) {
+        let Some(written) = context.writer.status(&*request, &desired, Guard::SameVersion).await? else {
             return Ok(Done::UntilChange);
         };
-        let transition = finished(request.status.as_ref(), &wanted);
-        context.events.tell(transition, request.object_ref(&()));
-        super::watch::strip(&mut written);
-        context.shared.take_in_request(written.clone());
-        current = written;
+        context.events.tell(finished(&desired), request.object_ref(&()));
+        context.cache.observe_answer(written.into());
     }
-    let at = match next {
-        Next::OnChange | Next::Finished => return Ok(Done::UntilChange),
-        Next::OnChangeOr(at) | Next::DeleteAt(at) if now.0 < at.0 => return Ok(Done::For(until(&at, &now))),
-        // The deadline has passed and yet the request waits on: look again, and not at once.
-        Next::OnChangeOr(_) => return Ok(Done::For(Duration::from_secs(1))),
-        Next::DeleteAt(at) => at,
+    let deadline = match next {
+        Next::OnChange | Next::Finished => None,
+        Next::OnChangeOr(at) => Some(until(&at, &now)),
+        // Its record is what is known of it from now on.
+        Next::DeleteAt(at) => return Ok(Done::For(until(&at, &now))),
     };
-    tracing::debug!(object = %key, expired = %at.0, "deleting the finished request");
-    context.writer.delete(&current).await?;
-    Ok(Done::UntilChange)
+    Ok(again
+        .into_iter()
+        .chain(deadline)
+        .min()
+        .map_or(Done::UntilChange, Done::For))
+}
+
+/// The request, unless it is gone or on its way out.
+fn open(context: &Context, key: &Key) -> Option<Arc<TroubleshootRequest>> {
+    let request = context.cache.snapshot().request(key).cloned()?;
+    request.metadata.deletion_timestamp.is_none().then_some(request)
+}
+
+/// Looks after a record: says that a changed ttl was seen, and deletes it when its time is over.
+async fn keep(context: &Context, key: &Key, request: &TroubleshootRequest) -> Result<Done, Failure> {
+    let now = Time(Timestamp::now());
+    // Its results are not known here, and stay as they are.
+    if !diagnosis::is_record_current(request) {
+        let Some(written) = context.writer.record_seen(request).await? else {
+            return Ok(Done::UntilChange);
+        };
+        context.cache.observe_answer(written.into());
+    }
+    match diagnosis::record_end(request) {
+        None => Ok(Done::UntilChange),
+        Some(at) if now.0 < at.0 => Ok(Done::For(until(&at, &now))),
+        Some(at) => {
+            tracing::debug!(object = %key, expired = %at.0, "deleting the finished request");
+            let Some(request) = open(context, key) else {
+                return Ok(Done::UntilChange);
+            };
+            context.writer.delete(&*request).await?;
+            Ok(Done::UntilChange)
+        }
+    }
 }
 
 fn until(at: &Time, now: &Time) -> Duration {
-    // A moment more: times in a status are whole seconds.
+    // A moment more: times in a status are whole seconds. And not at once again, where the deadline has passed and it waits on.
     let wait = Duration::try_from(at.0.duration_since(now.0)).unwrap_or_default();
     wait.saturating_add(Duration::from_millis(10))
+        .max(Duration::from_millis(100))
 }
 
-/// Whether this is the step that makes the request a record.
-fn finishes(held: Option<&TroubleshootRequestStatus>, wanted: &TroubleshootRequestStatus) -> bool {
-    wanted.completion_time.is_some() && held.is_none_or(|held| held.completion_time.is_none())
+fn is_finished(status: Option<&TroubleshootRequestStatus>) -> bool {
+    status.is_some_and(|status| status.completion_time.is_some())
 }
 
 /// The event of a request that has just finished.
-fn finished(held: Option<&TroubleshootRequestStatus>, wanted: &TroubleshootRequestStatus) -> Option<Transition> {
-    if !finishes(held, wanted) {
+fn finished(written: &TroubleshootRequestStatus) -> Option<Transition> {
+    if !is_finished(Some(written)) {
         return None;
     }
-    let succeeded = condition(&wanted.conditions, SUCCEEDED)?;
-    let faulty = condition(&wanted.conditions, FAULT_FOUND).is_some_and(|fault| fault.status == "True");
+    let succeeded = condition(&written.conditions, SUCCEEDED)?;
+    let faulty = condition(&written.conditions, FAULT_FOUND).is_some_and(|fault| fault.status == "True");
     Some(Transition {
         warning: faulty || succeeded.status != "True",
         reason: succeeded.reason.clone(),

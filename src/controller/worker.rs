@@ -2,16 +2,23 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use futures::FutureExt;
 use tracing::{debug, error, warn};
 
-use crate::world::Key;
+use crate::{
+    telemetry::{ControllerMetrics, Metrics},
+    world::Key,
+};
 
-use super::{failure::Failure, queue::Tenanted, shared::Desk};
+use super::{
+    failure::Failure,
+    queue::{Queue, Tenanted},
+    reconcile::Grace,
+};
 
 impl Tenanted for Key {
     fn tenant(&self) -> &str {
@@ -57,16 +64,37 @@ impl Complaints {
     }
 }
 
+/// What the workers of one controller share.
+#[derive(Debug)]
+pub(super) struct ControllerState {
+    pub(super) queue: Arc<Queue<Key>>,
+    pub(super) metrics: ControllerMetrics,
+    pub(super) complaints: Complaints,
+    pub(super) grace: Grace,
+}
+
+impl ControllerState {
+    pub(super) fn new(metrics: &Metrics, controller: &'static str, workers: u16) -> Self {
+        let metrics = metrics.controller(controller, workers);
+        Self {
+            queue: Arc::new(Queue::new(metrics.queue.clone(), workers.into())),
+            metrics,
+            complaints: Complaints::default(),
+            grace: Grace::default(),
+        }
+    }
+}
+
 /// A key that a worker has. Given back however the work ends: done, or dropped in the middle because the lease is lost. Else the
 /// queue would hold it for busy, and nobody would get it ever again.
 struct Taken<'a> {
-    desk: &'a Desk,
+    desk: &'a ControllerState,
     key: Key,
     began: Instant,
 }
 
 impl<'a> Taken<'a> {
-    fn new(desk: &'a Desk, key: Key) -> Self {
+    fn new(desk: &'a ControllerState, key: Key) -> Self {
         desk.metrics.active.inc();
         Self {
             desk,
@@ -84,7 +112,7 @@ impl Drop for Taken<'_> {
 }
 
 /// Works until the queue is closed.
-pub(super) async fn work<R>(desk: &Desk, kind: &'static str, reconcile: impl Fn(Key) -> R)
+pub(super) async fn work<R>(desk: &ControllerState, kind: &'static str, reconcile: impl Fn(Key) -> R)
 where
     R: Future<Output = Result<Done, Failure>>,
 {
@@ -132,12 +160,12 @@ where
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::{controller::queue::Lane, telemetry::Metrics};
+    use crate::controller::queue::Lane;
 
     #[tokio::test]
     async fn a_key_whose_worker_is_dropped_goes_to_the_next_worker() {
         let metrics = Metrics::new();
-        let desk = std::sync::Arc::new(Desk::new(&metrics, "shears", 1));
+        let desk = std::sync::Arc::new(ControllerState::new(&metrics, "shears", 1));
         let key = Key::new("orchard", "apple");
         desk.queue.open();
         desk.queue.add(key.clone(), Lane::Change);

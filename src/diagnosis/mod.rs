@@ -28,7 +28,7 @@ pub use assessment::{Assessment, Facts, Judged, assess, judge};
 pub use load_balancer::load_balancer_status;
 pub use rules::{network_acl_status, security_group_status};
 pub use status::{checks, status, witness};
-pub use troubleshoot_request::troubleshoot_request_status;
+pub use troubleshoot_request::{is_record_current, record_conditions, record_end, troubleshoot_request_status};
 pub use values::{dimension, dimension_name};
 
 /// The controller's part of a backend server's status, as it ought to be now; `None`: there is no such object.

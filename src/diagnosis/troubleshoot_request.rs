@@ -1,6 +1,6 @@
 //! A troubleshoot request's status: one recorded diagnosis of one backend server, or of every unhealthy one.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::{
     api::v1alpha1::{
@@ -44,6 +44,21 @@ fn belongs(check: CheckId, subject: Subject) -> bool {
     }
 }
 
+/// Why a request cannot be answered yet.
+struct Wait {
+    reason: &'static str,
+    message: String,
+}
+
+impl From<Refusal> for Wait {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            reason: refusal.reason.as_str(),
+            message: refusal.message,
+        }
+    }
+}
+
 /// What the diagnoses say now.
 #[derive(Default)]
 struct Answer {
@@ -51,8 +66,8 @@ struct Answer {
     results: Vec<BackendResult>,
     /// All of them, counted.
     tally: Tally,
-    /// The first of the references that are missing.
-    waiting_for: Option<Refusal>,
+    /// What is waited for: the first of the references that are missing, or a newer view.
+    waiting_for: Option<Wait>,
     /// A refusal of the request itself.
     refused: Option<Refusal>,
 }
@@ -75,30 +90,68 @@ struct Gravest {
     text: String,
 }
 
-/// A troubleshoot request's status as it ought to be now, and when to look again. A finished request is a record: its
-/// findings never change, and only the generation that they were held against is kept current.
+/// The condition types that are ours.
+const OURS: [&str; 3] = [types::ACCEPTED, types::SUCCEEDED, types::FAULT_FOUND];
+
+/// Whether a finished request says that its newest generation was seen. Its ttl may still change, and with it the generation:
+/// unless that is said, whoever waits for it waits for ever.
+#[must_use]
+pub fn is_record_current(request: &TroubleshootRequest) -> bool {
+    let generation = request.metadata.generation;
+    request.status.as_ref().is_some_and(|status| {
+        status.observed_generation == generation && status.conditions == record_conditions(request, &status.conditions)
+    })
+}
+
+/// The conditions of a finished request when its newest generation has been seen. Those of others stay as they are.
+#[must_use]
+pub fn record_conditions(request: &TroubleshootRequest, observed: &[Condition]) -> Vec<Condition> {
+    let mut conditions = observed.to_vec();
+    let ours = conditions
+        .iter_mut()
+        .filter(|condition| OURS.contains(&condition.type_.as_str()));
+    ours.for_each(|condition| condition.observed_generation = request.metadata.generation);
+    conditions
+}
+
+/// When a finished request is to be deleted; `None`: never, or it is not finished.
+#[must_use]
+pub fn record_end(request: &TroubleshootRequest) -> Option<Time> {
+    let completed = request.status.as_ref()?.completion_time.as_ref()?;
+    let ttl = request.spec.ttl_seconds_after_finished?;
+    Some(after(completed, ttl))
+}
+
+/// A troubleshoot request's status as it ought to be now, and when to look again. With `behind` what is known is not yet as new as
+/// the request, and the text says what is waited for. A finished request is a record: see [`is_record_current`].
 #[must_use]
 pub fn troubleshoot_request_status(
     world: &World,
     request: &TroubleshootRequest,
+    behind: Option<&str>,
     now: &Time,
 ) -> (TroubleshootRequestStatus, Next) {
-    let mut held = request.status.clone().unwrap_or_default();
-    if let Some(completed) = held.completion_time.clone() {
-        // The ttl may still change, and with it the generation: say that it was seen, or whoever waits waits for ever.
-        held.observed_generation = request.metadata.generation;
-        for condition in &mut held.conditions {
-            condition.observed_generation = request.metadata.generation;
-        }
-        let next = match request.spec.ttl_seconds_after_finished {
-            Some(ttl) => Next::DeleteAt(after(&completed, ttl)),
-            None => Next::Finished,
+    let held = request.status.clone().unwrap_or_default();
+    if held.completion_time.is_some() {
+        let status = TroubleshootRequestStatus {
+            observed_generation: request.metadata.generation,
+            conditions: record_conditions(request, &held.conditions),
+            ..held
         };
-        return (held, next);
+        return (status, record_end(request).map_or(Next::Finished, Next::DeleteAt));
     }
     let start = held.start_time.clone().unwrap_or_else(|| now.clone());
     let deadline = after(&start, request.spec.active_deadline_seconds);
-    let answer = answer(world, request);
+    let answer = match behind {
+        None => answer(world, request),
+        Some(message) => Answer {
+            waiting_for: Some(Wait {
+                reason: reasons::CATCHING_UP,
+                message: message.to_owned(),
+            }),
+            ..Answer::default()
+        },
+    };
     let expired = now.0 >= deadline.0;
     let waits = answer.waiting_for.is_some() && !expired;
 
@@ -162,7 +215,7 @@ fn set_outcome(conditions: &mut Conditions<'_>, request: &TroubleshootRequest, a
             }
         } else {
             let message = format!("Waiting: {}", missing.message);
-            conditions.set(types::SUCCEEDED, State::Unknown, missing.reason.as_str(), message);
+            conditions.set(types::SUCCEEDED, State::Unknown, missing.reason, message);
             not_diagnosed(conditions, "Not diagnosed yet");
         }
         return;
@@ -240,7 +293,7 @@ fn answer(world: &World, request: &TroubleshootRequest) -> Answer {
     let mut out = Answer::default();
     let missing = |kind: Kind, name: &str, field: &str| {
         let message = format!("TroubleshootRequest {} {field}: {kind:?} {name:?} not found", own.name);
-        Some(Refusal::new(RefusalReason::ReferenceNotFound, message))
+        Some(Refusal::new(RefusalReason::ReferenceNotFound, message).into())
     };
     if world.load_balancer(&balancer).is_none() {
         out.waiting_for = missing(Kind::LoadBalancer, &balancer.name, "spec.loadBalancerRef.name");
@@ -290,7 +343,7 @@ impl Answer {
             Ok(judged) => judged,
             Err(refusal) => {
                 if refusal.reason == RefusalReason::ReferenceNotFound {
-                    self.waiting_for.get_or_insert_with(|| refusal.clone());
+                    self.waiting_for.get_or_insert_with(|| refusal.clone().into());
                 }
                 if listed {
                     self.results.push(refused(name, &refusal));
@@ -393,7 +446,7 @@ mod tests {
         let request = json!({"metadata": {"name": "why", "namespace": "mall"}, "spec": {"loadBalancerRef": {"name": "door"}, "activeDeadlineSeconds": 10},
             "status": {"startTime": "1970-01-01T00:00:00Z", "conditions": []}});
         let request: TroubleshootRequest = serde_json::from_value(request).unwrap();
-        troubleshoot_request_status(world, &request, &Time(jiff::Timestamp::from_second(at).unwrap())).0
+        troubleshoot_request_status(world, &request, None, &Time(jiff::Timestamp::from_second(at).unwrap())).0
     }
 
     fn condition(status: &TroubleshootRequestStatus, type_: &str) -> (String, String) {

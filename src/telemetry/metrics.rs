@@ -2,6 +2,8 @@
 //!
 //! Labels are words of a fixed vocabulary, never names of objects: the number of series does not grow with the cluster.
 
+use std::{sync::atomic::AtomicU64, time::Duration};
+
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -125,6 +127,9 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     watch_errors: Family<KindLabels, Counter>,
     objects: Family<KindLabels, Gauge>,
+    view_ages: Family<KindLabels, Gauge<f64, AtomicU64>>,
+    unreadable: Family<KindLabels, Counter>,
+    lists: Family<KindLabels, Counter>,
     events: Family<ResultLabels, Counter>,
     events_waiting: Gauge,
     closed_admin_connections: Counter,
@@ -163,6 +168,9 @@ impl Metrics {
             writes: Family::default(),
             watch_errors: Family::default(),
             objects: Family::default(),
+            view_ages: Family::default(),
+            unreadable: Family::default(),
+            lists: Family::default(),
             events: Family::default(),
             events_waiting: Gauge::default(),
             closed_admin_connections: Counter::default(),
@@ -252,6 +260,21 @@ impl Metrics {
             all.watch_errors.clone(),
         );
         registry.register("elb_doctor_objects", "Objects known, by kind", all.objects.clone());
+        registry.register(
+            "elb_doctor_view_age_seconds",
+            "Time since it was last proved that all changes of a kind are known, by kind",
+            all.view_ages.clone(),
+        );
+        registry.register(
+            "elb_doctor_unreadable_objects",
+            "Objects that were delivered and could not be read, by kind",
+            all.unreadable.clone(),
+        );
+        registry.register(
+            "elb_doctor_lists",
+            "Times that a kind was listed whole, by kind",
+            all.lists.clone(),
+        );
         registry.register(
             "elb_doctor_events",
             "Kubernetes events, by result: published, failed, superseded (a later one of the object came before it was published), dropped",
@@ -373,6 +396,23 @@ impl Metrics {
     /// Says how many events wait to be published.
     pub fn set_events_waiting(&self, number: usize) {
         self.events_waiting.set(i64::try_from(number).unwrap_or(i64::MAX));
+    }
+
+    /// Says how old the view of a kind is.
+    pub fn set_view_age(&self, kind: &'static str, age: Duration) {
+        self.view_ages
+            .get_or_create(&KindLabels { kind })
+            .set(age.as_secs_f64());
+    }
+
+    /// Counts an object that was delivered and could not be read.
+    pub fn count_unreadable(&self, kind: &'static str) {
+        self.unreadable.get_or_create(&KindLabels { kind }).inc();
+    }
+
+    /// Counts a list of a whole kind.
+    pub fn count_list(&self, kind: &'static str) {
+        self.lists.get_or_create(&KindLabels { kind }).inc();
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::api::v1alpha1::{Kind, Object};
 
 use super::{
-    Key, World,
+    Incoming, Key, World,
     entry::Entry,
     kinds::{self, WorldVisitor},
     namespace::WorldKind,
@@ -41,6 +41,21 @@ impl World {
         kinds::visit(kind, OfHead { world: self, key })
     }
 
+    /// Whether all that is ever read of the object is the same in what is held.
+    #[must_use]
+    pub fn reads_the_same(&self, incoming: &Incoming) -> bool {
+        let key = incoming.key();
+        let Incoming::Readable { object, refused: None } = incoming else {
+            return false;
+        };
+        let ask = ReadsTheSame {
+            world: self,
+            key: &key,
+            object,
+        };
+        kinds::visit(object.kind(), ask)
+    }
+
     /// The object of that kind and name, if it can be read.
     #[must_use]
     pub fn get(&self, kind: Kind, key: &Key) -> Option<Object> {
@@ -66,6 +81,22 @@ impl WorldVisitor for OfHead<'_> {
                 Entry::Unreadable(unreadable) => Some(Arc::clone(&unreadable.why)),
             },
         })
+    }
+}
+
+struct ReadsTheSame<'a> {
+    world: &'a World,
+    key: &'a Key,
+    object: &'a Object,
+}
+
+impl WorldVisitor for ReadsTheSame<'_> {
+    type Output = bool;
+
+    fn visit<K: WorldKind>(self) -> bool {
+        let held = self.world.object::<K>(self.key);
+        held.zip(K::of(self.object))
+            .is_some_and(|(held, new)| held.reads_same(new))
     }
 }
 

@@ -22,6 +22,7 @@ pub mod reasons {
     pub const REPORTED: &str = "Reported";
     pub const NOT_REPORTED: &str = "NotReported";
     pub const NO_UNHEALTHY_BACKEND: &str = "NoUnhealthyBackend";
+    pub const CATCHING_UP: &str = "CatchingUp";
     pub const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
     pub const ACCEPTED: &str = "Accepted";
     pub const REFERENCE_NOT_FOUND: &str = "ReferenceNotFound";

@@ -1,0 +1,518 @@
+//! One list and watch for each kind: keeps the view of it like the cluster.
+//!
+//! The client library's watcher is not used: it reads a list as a whole, so that one unreadable object stops its kind, and it hides
+//! bookmarks, so that nobody can tell a watch that is silent from a cluster at rest.
+//!
+//! - Objects are read one by one. One that cannot be read is there all the same: it is handed on as unreadable.
+//! - A list is authoritative: what it shows is so, and what it does not show is gone, whatever was seen before.
+//! - A watch is asked to end after a while, and each end proves that nothing was missed: see [`super::freshness`].
+//! - Objects that vanish are forgotten a moment later, when it is sure that not their whole kind is being removed.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use kube::Client;
+use serde::Deserialize;
+use tokio::{
+    sync::watch as news,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    api::v1alpha1::Kind,
+    telemetry::{LogLimiter, Metrics},
+    text::clean,
+    world::{Incoming, Key},
+};
+
+use super::{
+    Cache,
+    freshness::Freshness,
+    read,
+    wire::{self, PageEnd, WatchLine, WireError},
+};
+
+/// Objects in one page of a list.
+const PAGE: &str = "500";
+/// How long the next piece of a list may take.
+const LIST_PATIENCE: Duration = Duration::from_secs(30);
+/// How long an answer to a small question may take.
+const ASK_PATIENCE: Duration = Duration::from_secs(5);
+/// How much longer than agreed a watch may be silent before it is given up as dead.
+const GRACE: Duration = Duration::from_secs(5);
+/// Seconds of the first watch after one that broke: its end proves soon that all is well again.
+const BRIEF: u64 = 10;
+/// First and longest wait before the next attempt.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// How long objects that vanished are kept until it is known whether their kind vanishes.
+const DELETION_DELAY: Duration = Duration::from_millis(300);
+
+/// Waits that grow with each failure in a row, spread so that what failed together does not come back together.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The wait before the next attempt, at least as long as the API server asks for.
+    fn next(&mut self, asked: Option<Duration>) -> Duration {
+        let full = FIRST_WAIT.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+        self.failures = self.failures.saturating_add(1).min(16);
+        let full = full.min(LONGEST_WAIT);
+        let asked = asked.unwrap_or_default();
+        asked + spread(full.max(asked / 4))
+    }
+
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Between a half and the whole of a time.
+fn spread(time: Duration) -> Duration {
+    let half = time / 2;
+    half + half.mul_f64(fastrand::f64())
+}
+
+/// What all watches share.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) client: Client,
+    pub(super) namespace: Option<String>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) freshness: Arc<Freshness>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) limiter: Arc<LogLimiter>,
+}
+
+/// How a watch ended.
+#[derive(Debug)]
+enum End {
+    /// In order, after the agreed time. True: it told something meanwhile.
+    InTime(bool),
+    /// The API server has forgotten the version that it was at.
+    Expired,
+    /// All kinds are to be listed anew.
+    Relist,
+    /// By a failure.
+    Failed(WireError),
+}
+
+/// The list and watch of one kind.
+struct Watcher {
+    all: Surroundings,
+    kind: Kind,
+    plural: String,
+    backoff: Backoff,
+    relists: news::Receiver<u64>,
+    /// Objects that vanished and are not forgotten yet.
+    vanished: BTreeSet<Key>,
+    /// When they are to be forgotten.
+    forget_at: Option<Instant>,
+    /// The last version that the watch told.
+    version: u64,
+    /// Whether the last watch ended well.
+    calm: bool,
+}
+
+/// Keeps the view of one kind like the cluster. Never ends.
+pub(super) async fn follow(all: Surroundings, kind: Kind) {
+    let relists = all.freshness.relists();
+    let mut watcher = Watcher {
+        all,
+        kind,
+        plural: kind.plural(),
+        backoff: Backoff::default(),
+        relists,
+        vanished: BTreeSet::new(),
+        forget_at: None,
+        version: 0,
+        calm: true,
+    };
+    let mut listed = false;
+    loop {
+        if !listed {
+            match watcher.list().await {
+                Ok(()) => listed = true,
+                Err(error) => watcher.fail(&error).await,
+            }
+            continue;
+        }
+        match watcher.watch().await {
+            End::InTime(told) => {
+                let check = !told || !watcher.calm;
+                watcher.calm = true;
+                if check {
+                    listed = watcher.still_ahead().await;
+                }
+            }
+            End::Expired => {
+                debug!(kind = %kind, "the watch is too old; listing anew");
+                listed = false;
+            }
+            End::Relist => listed = false,
+            End::Failed(error) => {
+                watcher.calm = false;
+                let gone = error.is_not_served();
+                watcher.fail(&error).await;
+                // A kind that comes back comes back without its objects. And where the connection broke, the cluster may be
+                // another one: restored from a backup.
+                listed = !gone && (matches!(error.code(), Some(401 | 403)) || watcher.still_ahead().await);
+            }
+        }
+    }
+}
+
+impl Watcher {
+    /// Reads all objects, page by page; then forgets what was not among them.
+    async fn list(&mut self) -> Result<(), WireError> {
+        self.vanished.clear();
+        self.forget_at = None;
+        self.relists.mark_unchanged();
+        let before = self.all.cache.snapshot().keys(self.kind);
+        let began = Instant::now();
+        let mut listed = HashSet::new();
+        let mut next = String::new();
+        let version = loop {
+            let mut parameters = vec![("limit", PAGE)];
+            if !next.is_empty() {
+                parameters.push(("continue", next.as_str()));
+            }
+            let uri = wire::uri(self.all.namespace.as_deref(), &self.plural, &parameters);
+            let answer = wire::get(&self.all.client, &uri, wire::WHOLE, LIST_PATIENCE).await?;
+            let end = answer
+                .list(|item| {
+                    if let Some(incoming) = self.read(item) {
+                        listed.insert(incoming.key());
+                        self.all.cache.set(incoming);
+                    }
+                })
+                .await?;
+            let PageEnd {
+                resource_version,
+                next: token,
+            } = end;
+            if token.is_empty() {
+                break resource_version;
+            }
+            next = token;
+        };
+        // Only what was held before: an answer to a write may have come in meanwhile.
+        let gone: Vec<&Key> = before.iter().filter(|key| !listed.contains(key)).collect();
+        if !gone.is_empty() && !is_served(&self.all.client, &self.plural).await.unwrap_or(true) {
+            return Err(WireError::Removed);
+        }
+        for key in gone {
+            self.all.cache.remove(self.kind, key);
+        }
+        self.version = version.parse().unwrap_or(0);
+        info!(kind = %self.kind, objects = listed.len(), "listed");
+        self.all.metrics.count_list(self.kind.name());
+        self.all.freshness.listed(self.kind, Some(self.version), began);
+        self.backoff.reset();
+        self.calm = true;
+        Ok(())
+    }
+
+    /// Follows the changes until something ends the watch.
+    async fn watch(&mut self) -> End {
+        let bound = self.all.freshness.bound();
+        let longest = if self.calm {
+            bound / 3
+        } else {
+            (bound / 3).min(Duration::from_secs(BRIEF))
+        };
+        let seconds = spread(longest).as_secs().max(1);
+        let (timeout, version) = (seconds.to_string(), self.version.to_string());
+        let parameters = [
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", timeout.as_str()),
+            ("resourceVersion", version.as_str()),
+        ];
+        let uri = wire::uri(self.all.namespace.as_deref(), &self.plural, &parameters);
+        let patience = Duration::from_secs(seconds) + GRACE;
+        let began = Instant::now();
+        let mut lines = match wire::get(&self.all.client, &uri, wire::WHOLE, patience).await {
+            Ok(answer) => answer.lines(),
+            Err(error) if error.code() == Some(410) => return End::Expired,
+            Err(error) => return End::Failed(error),
+        };
+        let mut told = false;
+        // A server that trickles empty lines is as dead as a silent one.
+        let dead = sleep_until(began + patience);
+        tokio::pin!(dead);
+        loop {
+            let forget_at = self.forget_at.unwrap_or(began + patience);
+            tokio::select! {
+                line = lines.next() => match line {
+                    Ok(Some(line)) => match self.take(&line) {
+                        Ok(()) => told = true,
+                        Err(error) if error.code() == Some(410) => return End::Expired,
+                        Err(error) => return End::Failed(error),
+                    },
+                    Ok(None) => {
+                        if !self.forget().await {
+                            return End::Failed(WireError::Removed);
+                        }
+                        if began.elapsed() + Duration::from_secs(1) < Duration::from_secs(seconds) {
+                            // The API server went away in good order; or somebody in between cuts watches short.
+                            return End::Failed(WireError::Cut);
+                        }
+                        return End::InTime(told);
+                    }
+                    Err(error) => return End::Failed(error),
+                },
+                () = sleep_until(forget_at), if self.forget_at.is_some() => {
+                    if !self.forget().await {
+                        return End::Failed(WireError::Removed);
+                    }
+                }
+                () = &mut dead => return End::Failed(WireError::Silent(patience.as_secs())),
+                _ = self.relists.changed() => return End::Relist,
+            }
+        }
+    }
+
+    /// Takes in one line of a watch.
+    fn take(&mut self, line: &[u8]) -> Result<(), WireError> {
+        let WatchLine { what, object } = WatchLine::read(line)?;
+        let json = object;
+        let version = match what {
+            "ADDED" | "MODIFIED" => {
+                let Some(incoming) = self.read(json) else { return Ok(()) };
+                let key = incoming.key();
+                // Made anew since it vanished.
+                if self.vanished.remove(&key) {
+                    self.all.cache.remove(self.kind, &key);
+                }
+                self.all.cache.observe(incoming);
+                read::head(json).and_then(|head| head.version())
+            }
+            "DELETED" => {
+                let Some(head) = read::head(json) else { return Ok(()) };
+                self.vanished.insert(head.key());
+                self.forget_at.get_or_insert(Instant::now() + DELETION_DELAY);
+                head.version()
+            }
+            "BOOKMARK" => bookmark(json),
+            "ERROR" => return Err(wire::watch_error(object)),
+            other => {
+                debug!(kind = %self.kind, "a watch tells of {:?}", clean(other));
+                return Ok(());
+            }
+        };
+        self.version = self.version.max(version.unwrap_or(0));
+        let settled = self.vanished.is_empty().then_some(self.version);
+        self.all.freshness.prove(self.kind, settled, Instant::now());
+        self.backoff.reset();
+        Ok(())
+    }
+
+    /// Forgets the objects that vanished. False: the whole kind vanishes, so they stay.
+    async fn forget(&mut self) -> bool {
+        self.forget_at = None;
+        if self.vanished.is_empty() {
+            return true;
+        }
+        match is_served(&self.all.client, &self.plural).await {
+            Ok(false) => {
+                self.vanished.clear();
+                return false;
+            }
+            // Without an answer nothing is known but what the watch told: and that is, the objects are gone.
+            Ok(true) | Err(_) => {}
+        }
+        for key in std::mem::take(&mut self.vanished) {
+            self.all.cache.remove(self.kind, &key);
+        }
+        self.all.freshness.prove(self.kind, Some(self.version), Instant::now());
+        true
+    }
+
+    /// Asks for the version that the cluster is at. False: it is behind what was seen, so that it was restored from a backup, and
+    /// every kind is to be listed anew. An answer is also the proof that a quiet watch missed nothing.
+    async fn still_ahead(&mut self) -> bool {
+        let uri = wire::uri(self.all.namespace.as_deref(), &self.plural, &[("limit", "1")]);
+        let began = Instant::now();
+        let answer = match wire::get(&self.all.client, &uri, wire::METADATA_ONLY, ASK_PATIENCE).await {
+            Ok(answer) => answer.list(|_| {}).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(end) => {
+                let now = end.resource_version.parse::<u64>().unwrap_or(u64::MAX);
+                if now < self.all.freshness.highest_version() {
+                    warn!(
+                        "the cluster's state is older than what was seen of it: it was restored; listing everything anew"
+                    );
+                    self.all.freshness.went_back();
+                    return false;
+                }
+                if self.calm {
+                    self.all.freshness.prove(self.kind, None, began);
+                    self.backoff.reset();
+                }
+                true
+            }
+            Err(error) => {
+                self.calm = false;
+                self.fail(&error).await;
+                !error.is_not_served()
+            }
+        }
+    }
+
+    /// Says what is wrong and waits.
+    async fn fail(&mut self, error: &WireError) {
+        self.all.metrics.count_watch_error(self.kind.name());
+        let text = explain(&self.plural, error);
+        if error.is_not_served() {
+            self.missing(&text);
+        } else {
+            self.say(&text);
+            self.all.freshness.trouble(self.kind, text);
+        }
+        self.wait(error.retry_after()).await;
+    }
+
+    /// The cluster does not serve the kind.
+    fn missing(&mut self, text: &str) {
+        self.say(text);
+        self.all.freshness.missing(self.kind, text.to_owned(), Instant::now());
+    }
+
+    fn say(&self, text: &str) {
+        if let Some(suppressed) = self.all.limiter.allow(text, std::time::Instant::now()) {
+            warn!("{text}; trying again{suppressed}");
+        }
+    }
+
+    async fn wait(&mut self, asked: Option<Duration>) {
+        sleep(self.backoff.next(asked)).await;
+    }
+
+    fn read(&self, json: &[u8]) -> Option<Incoming> {
+        let incoming = read::read(self.kind, json);
+        match &incoming {
+            None => debug!(kind = %self.kind, "an object without a name"),
+            Some(Incoming::Unreadable(unreadable)) => {
+                self.all.metrics.count_unreadable(self.kind.name());
+                let text = format!("{} {}: {}", self.kind, unreadable.key, unreadable.why);
+                if let Some(suppressed) = self.all.limiter.allow(&text, std::time::Instant::now()) {
+                    let why = clean(&unreadable.why);
+                    warn!(kind = %self.kind, object = %unreadable.key, "cannot be read: {why}{suppressed}");
+                }
+            }
+            Some(Incoming::Readable { .. }) => {}
+        }
+        incoming
+    }
+}
+
+/// The version that a bookmark tells.
+fn bookmark(json: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Meta {
+        resource_version: String,
+    }
+    #[derive(Deserialize)]
+    struct Bookmark {
+        metadata: Meta,
+    }
+    let bookmark: Bookmark = serde_json::from_slice(json).ok()?;
+    bookmark.metadata.resource_version.parse().ok()
+}
+
+/// Whether the API server serves the kind and will go on to do so: of one whose definition is being deleted objects cannot be created.
+async fn is_served(client: &Client, plural: &str) -> Result<bool, WireError> {
+    #[derive(Deserialize)]
+    struct Resource {
+        name: String,
+        #[serde(default)]
+        verbs: Vec<String>,
+    }
+    #[derive(Deserialize)]
+    struct Resources {
+        resources: Vec<Resource>,
+    }
+    let uri = format!("/apis/{}", crate::api::v1alpha1::API_VERSION);
+    let text = match wire::get(client, &uri, wire::WHOLE, ASK_PATIENCE).await {
+        Ok(answer) => answer.text().await?,
+        Err(error) if error.code() == Some(404) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let all: Resources = serde_json::from_slice(&text).map_err(|error| WireError::Garbled(error.to_string()))?;
+    let found = all.resources.iter().find(|resource| resource.name == plural);
+    Ok(found.is_some_and(|resource| resource.verbs.iter().any(|verb| verb == "create")))
+}
+
+/// What is wrong with a list or watch and what would be right.
+fn explain(plural: &str, error: &WireError) -> String {
+    match (error.code(), error) {
+        (_, WireError::Removed) => {
+            format!("the cluster is about to forget {plural}: their definition is being deleted")
+        }
+        (Some(404), _) => format!(
+            "the cluster does not know {plural}.elb-doctor.dev/v1alpha1: install the CRDs with `kubectl apply -k deploy/`"
+        ),
+        (Some(401), _) => "the API server does not accept this process's credentials".into(),
+        (Some(403), _) => format!(
+            "may not list or watch {plural}; the rights are in deploy/ (or give one namespace with --namespace): {}",
+            clean(&error.to_string())
+        ),
+        (None, WireError::Lost(_) | WireError::Silent(_)) => {
+            format!("cannot reach the API server: {}", clean(&error.to_string()))
+        }
+        _ => format!("cannot watch {plural}: {}", clean(&error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn refused(code: u16) -> WireError {
+        WireError::Refused {
+            status: Status::failure("subnets is \u{1b}[31mforbidden", "Reason")
+                .with_code(code)
+                .boxed(),
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn a_watch_that_cannot_start_says_what_would_be_right() {
+        assert_eq!(
+            explain("subnets", &refused(404)),
+            "the cluster does not know subnets.elb-doctor.dev/v1alpha1: install the CRDs with `kubectl apply -k deploy/`"
+        );
+        let forbidden = explain("subnets", &refused(403));
+        assert!(
+            forbidden.contains("--namespace") && forbidden.contains("deploy/"),
+            "{forbidden}"
+        );
+        assert!(!forbidden.contains('\u{1b}'), "{forbidden}");
+    }
+
+    #[test]
+    fn waits_grow_are_bounded_and_never_shorter_than_the_api_server_asks_for() {
+        let mut backoff = Backoff::default();
+        for failure in 0..40 {
+            let full = FIRST_WAIT.saturating_mul(1 << failure.min(10)).min(LONGEST_WAIT);
+            let wait = backoff.next(None);
+            assert!(full / 2 <= wait && wait <= full, "{failure}: {wait:?}");
+        }
+        assert!(backoff.next(Some(Duration::from_mins(1))) >= Duration::from_mins(1));
+        backoff.reset();
+        assert!(backoff.next(None) <= FIRST_WAIT);
+    }
+}
