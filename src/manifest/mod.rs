@@ -335,7 +335,9 @@ impl Loader {
                 format!("{path}: {message}")
             };
             self.problem(problem(line, violation.clone()));
-            violations.push(violation);
+            if is_read(&path) {
+                violations.push(violation);
+            }
         }
         let object = match kind.visit(Typed(with_namespace(json))) {
             Ok(object) => Some(object),
@@ -360,6 +362,16 @@ impl Loader {
             });
         }
     }
+}
+
+/// Whether a field can matter to a diagnosis. Of a status only the reported health does; a violation elsewhere in one is a
+/// problem of the input and no reason to distrust the object, as it is none to the controller.
+fn is_read(path: &str) -> bool {
+    path.strip_prefix("status").is_none_or(|field| {
+        field
+            .strip_prefix(".health")
+            .is_some_and(|field| field != ".reportedAt")
+    })
 }
 
 /// Our kinds as a manifest names them, sorted.
@@ -399,7 +411,14 @@ impl KindVisitor for Typed {
     type Output = Result<Object, serde_json::Error>;
 
     fn visit<K: ApiObject>(self) -> Self::Output {
-        serde_json::from_value::<K>(self.0).map(Into::into)
+        let Self(mut json) = self;
+        K::deserialize(&json)
+            .or_else(|error| {
+                // A status that cannot be read is as good as none.
+                let status = json.as_object_mut().and_then(|object| object.remove("status"));
+                status.map_or(Err(error), |_| K::deserialize(&json))
+            })
+            .map(Into::into)
     }
 }
 
@@ -484,6 +503,33 @@ mod tests {
             };
             assert_eq!((name.as_str(), *is_readable), ("a", readable), "{text}: {is}");
             assert!(is.starts_with(why), "{text}: {is}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_nobody_reads_is_no_reason_to_distrust_an_object() {
+        let backend = |status: &str| {
+            format!(
+                "{{apiVersion: {API_VERSION}, kind: BackendServer, metadata: {{name: a}}, spec: {{loadBalancerRef: {{name: b}}, \
+                 backendServerGroup: c, address: 10.0.0.1, port: 80, subnetRef: {{name: d}}}}, status: {status}}}"
+            )
+        };
+        for (status, why) in [
+            ("{health: {state: Unhealthy, reportedAt: never}}", "fine"),
+            ("{observedGeneration: soon}", "fine"),
+            ("{diagnosis: {failed: -1}}", "fine"),
+            ("5", "fine"),
+            ("{health: {state: Sick}}", "status.health.state: Unsupported value"),
+        ] {
+            let text = backend(status);
+            assert!(!load_text("a.yaml", &text).errors.is_empty(), "{status}");
+            let [(_, readable, is)] = &handed_in(&text)[..] else {
+                panic!("{status}")
+            };
+            assert!(
+                *readable && is.starts_with(why) || !*readable && why != "fine",
+                "{status}: {is}"
+            );
         }
     }
 
