@@ -11,7 +11,7 @@
 )]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -45,6 +45,46 @@ fn every_check_has_a_page_that_says_what_the_code_says() {
                 check.id()
             );
         }
+    }
+}
+
+/// One row, one sentence: whoever adds a check finds the places from CONTRIBUTING and the compiler, and there are no others.
+#[test]
+fn a_check_is_named_in_its_row_and_its_sentence_and_nowhere_else_in_the_code() {
+    let places = ["src/engine/check.rs", "src/diagnosis/words/checks.rs"];
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut folders = vec![repository().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let code = std::fs::read_to_string(&path).unwrap();
+            let code = code.split("\nmod tests {").next().unwrap();
+            let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            let file = path.strip_prefix(repository()).unwrap().display().to_string();
+            for check in CheckId::ALL {
+                if words.contains(format!("{check:?}").as_str()) || words.contains(check.id()) {
+                    found.entry(file.clone()).or_default().insert(format!("{check:?}"));
+                }
+            }
+        }
+    }
+    let all: BTreeSet<String> = CheckId::ALL.iter().map(|check| format!("{check:?}")).collect();
+    let expected = places.map(|place| (place.to_owned(), all.clone()));
+    assert_eq!(found, BTreeMap::from(expected));
+    let guide = std::fs::read_to_string(repository().join("CONTRIBUTING.md")).unwrap();
+    let (_, section) = guide.split_once("## Add a check").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    for place in places.into_iter().chain([
+        "docs/checks/ID.md",
+        "README.md",
+        "tests/consequences.rs",
+        "tests/oracle/",
+    ]) {
+        assert!(section.contains(place), "CONTRIBUTING does not name {place}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a world to the status values that are written: the same for the controller and the command line.
 //!
-//! The facts flow one way: what was collected is judged by the engine ([`judge`]), the verdict becomes a [`report`] (data),
-//! and the report is put into words for whoever asks: [`status`], requests, the table of the command line. What counts or
+//! The facts flow one way: what was collected is judged by the engine (`judge`), the verdict becomes a `report` (data),
+//! and the report is put into words for whoever asks: statuses, requests, the table of the command line. What counts or
 //! compares reads the report, never the words.
 //!
 //! Every function here is pure: the time is an argument, nothing is read but the world, nothing is written.
@@ -10,12 +10,12 @@ mod assessment;
 mod budget;
 mod conditions;
 mod load_balancer;
-pub mod report;
+pub(crate) mod report;
 mod rules;
 mod status;
 mod troubleshoot_request;
 mod values;
-pub mod words;
+pub(crate) mod words;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -24,12 +24,12 @@ use crate::{
     world::{Key, World},
 };
 
-pub use assessment::{Assessment, Facts, Judged, assess, judge};
+pub(crate) use assessment::{Assessment, Facts, assess};
 pub use load_balancer::load_balancer_status;
 pub use rules::{network_acl_status, security_group_status};
-pub use status::{checks, status, witness};
+pub(crate) use status::{status, witness};
 pub use troubleshoot_request::{is_record_current, record_conditions, record_end, troubleshoot_request_status};
-pub use values::{dimension, dimension_name};
+pub(crate) use values::{dimension, dimension_name};
 
 /// The controller's part of a backend server's status, as it ought to be now; `None`: there is no such object.
 #[must_use]

@@ -96,10 +96,12 @@ pub struct FailedCheck {
     /// The part of the traffic for which the item fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
-    /// The smallest packet of that part.
+    /// The smallest packet of that part. A check without one has witness, `decidedBy` and nearest rule of the check before it
+    /// in the same category and direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
-    /// What decides over the witness.
+    /// What decides over the witness. Absent beside a witness: the same as for the check before it in the same category and
+    /// direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<Decision>,
     /// The allow rule that misses the witness by the fewest dimensions.
