@@ -97,7 +97,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         max_bytes: args.max_input_mib * 1024 * 1024,
     };
     let loaded = manifest::load(&args.files, limits);
-    complain(&loaded);
+    print_problems(&loaded);
     let settings = Settings {
         shared_sources: args.shared_sources,
     };
@@ -236,7 +236,7 @@ fn exit_code(loaded: &Loaded, assessments: &[Assessment], strict: bool) -> ExitC
 }
 
 /// Says what is wrong with the input. Nobody reading standard error is no reason to stop.
-fn complain(loaded: &Loaded) {
+fn print_problems(loaded: &Loaded) {
     let mut err = io::stderr().lock();
     for problem in loaded.errors.iter().take(MAX_PROBLEMS) {
         let _ = writeln!(err, "error: {}", clean(&problem.to_string()));

@@ -9,7 +9,7 @@ use crate::{
         conditions::{reasons, types},
     },
     engine::{Category, CheckId, Impact, Severity},
-    text::clean_for_json,
+    text::{clean_for_json, count},
     world::{Collected, Key, Kind, Refusal, RefusalReason, World},
 };
 
@@ -256,17 +256,16 @@ fn found(tally: &Tally) -> Option<Found> {
     if tally.diagnosed == 0 {
         return None;
     }
-    let of = format!("{} backend server{}", tally.all, plural(tally.all));
+    let of = count(tally.all, "backend server");
     Some(if tally.faulty == 0 {
         Found {
             reason: reasons::NO_FAULT_FOUND,
             message: format!("No item failed on {of}"),
         }
     } else {
-        let items = if tally.failed == 1 { "item" } else { "items" };
         Found {
             reason: reasons::FAULTS_FOUND,
-            message: format!("{} {items} failed on {} of {of}", tally.failed, tally.faulty),
+            message: format!("{} failed on {} of {of}", count(tally.failed, "item"), tally.faulty),
         }
     })
 }
@@ -281,10 +280,6 @@ impl Found {
             }
         };
     }
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 fn answer(world: &World, request: &TroubleshootRequest) -> Answer {
