@@ -31,7 +31,7 @@ impl From<bool> for State {
 
 /// Makes the conditions of one object.
 pub(super) struct Conditions<'a> {
-    held: &'a [Condition],
+    observed: &'a [Condition],
     generation: Option<i64>,
     now: &'a Time,
     out: Vec<Condition>,
@@ -42,10 +42,10 @@ pub(super) struct Conditions<'a> {
 const MAX_MESSAGE: usize = 1024;
 
 impl<'a> Conditions<'a> {
-    /// For an object that has the `held` conditions now.
-    pub(super) fn new(held: &'a [Condition], generation: Option<i64>, now: &'a Time) -> Self {
+    /// For an object that has the `observed` conditions.
+    pub(super) fn new(observed: &'a [Condition], generation: Option<i64>, now: &'a Time) -> Self {
         Self {
-            held,
+            observed,
             generation,
             now,
             out: Vec::with_capacity(4),
@@ -56,16 +56,18 @@ impl<'a> Conditions<'a> {
     pub(super) fn set(&mut self, type_: &str, state: State, reason: &str, message: impl AsRef<str>) -> &mut Self {
         let status = state.as_str();
         let unchanged = self
-            .held
+            .observed
             .iter()
-            .find(|held| held.type_ == type_ && held.status == status);
+            .find(|observed| observed.type_ == type_ && observed.status == status);
         self.out.push(Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: reason.to_owned(),
             message: clean_for_json(message.as_ref(), MAX_MESSAGE),
             observed_generation: self.generation,
-            last_transition_time: unchanged.map_or(self.now, |held| &held.last_transition_time).clone(),
+            last_transition_time: unchanged
+                .map_or(self.now, |observed| &observed.last_transition_time)
+                .clone(),
         });
         self
     }

@@ -18,12 +18,12 @@ use super::conditions::{Conditions, State};
 pub fn load_balancer_status(world: &World, key: &Key, now: &Time) -> Option<LoadBalancerStatus> {
     let balancer = world.load_balancer(key)?;
     let counts = world.backend_counts(key);
-    let held = balancer
+    let observed = balancer
         .status
         .as_ref()
         .map(|status| status.conditions.as_slice())
         .unwrap_or_default();
-    let mut conditions = Conditions::new(held, balancer.metadata.generation, now);
+    let mut conditions = Conditions::new(observed, balancer.metadata.generation, now);
     match world.load_balancer_faults(key).refusal() {
         Some(refusal) => conditions.set(types::READY, State::False, refusal.reason.as_str(), refusal.message),
         None => conditions.set(types::READY, State::True, reasons::RECONCILED, "References found"),

@@ -16,7 +16,7 @@ use super::conditions::{Conditions, State};
 #[must_use]
 pub fn security_group_status(world: &World, key: &Key, now: &Time) -> Option<SecurityGroupStatus> {
     let group = world.security_group(key)?;
-    let held = group
+    let observed = group
         .status
         .as_ref()
         .map(|status| status.conditions.as_slice())
@@ -25,7 +25,7 @@ pub fn security_group_status(world: &World, key: &Key, now: &Time) -> Option<Sec
     let generation = group.metadata.generation;
     Some(SecurityGroupStatus {
         observed_generation: generation,
-        conditions: ready(held, generation, now, refusal),
+        conditions: ready(observed, generation, now, refusal),
     })
 }
 
@@ -33,7 +33,7 @@ pub fn security_group_status(world: &World, key: &Key, now: &Time) -> Option<Sec
 #[must_use]
 pub fn network_acl_status(world: &World, key: &Key, now: &Time) -> Option<NetworkACLStatus> {
     let acl = world.network_acl(key)?;
-    let held = acl
+    let observed = acl
         .status
         .as_ref()
         .map(|status| status.conditions.as_slice())
@@ -53,12 +53,12 @@ pub fn network_acl_status(world: &World, key: &Key, now: &Time) -> Option<Networ
     let generation = acl.metadata.generation;
     Some(NetworkACLStatus {
         observed_generation: generation,
-        conditions: ready(held, generation, now, refusal),
+        conditions: ready(observed, generation, now, refusal),
     })
 }
 
-fn ready(held: &[Condition], generation: Option<i64>, now: &Time, refusal: Option<Refusal>) -> Vec<Condition> {
-    let mut conditions = Conditions::new(held, generation, now);
+fn ready(observed: &[Condition], generation: Option<i64>, now: &Time, refusal: Option<Refusal>) -> Vec<Condition> {
+    let mut conditions = Conditions::new(observed, generation, now);
     match refusal {
         Some(refusal) => conditions.set(types::READY, State::False, refusal.reason.as_str(), refusal.message),
         None => conditions.set(

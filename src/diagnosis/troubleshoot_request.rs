@@ -131,16 +131,16 @@ pub fn troubleshoot_request_status(
     behind: Option<&str>,
     now: &Time,
 ) -> (TroubleshootRequestStatus, Next) {
-    let held = request.status.clone().unwrap_or_default();
-    if held.completion_time.is_some() {
+    let observed = request.status.clone().unwrap_or_default();
+    if observed.completion_time.is_some() {
         let status = TroubleshootRequestStatus {
             observed_generation: request.metadata.generation,
-            conditions: record_conditions(request, &held.conditions),
-            ..held
+            conditions: record_conditions(request, &observed.conditions),
+            ..observed
         };
         return (status, record_end(request).map_or(Next::Finished, Next::DeleteAt));
     }
-    let start = held.start_time.clone().unwrap_or_else(|| now.clone());
+    let start = observed.start_time.clone().unwrap_or_else(|| now.clone());
     let deadline = after(&start, request.spec.active_deadline_seconds);
     let answer = match behind {
         None => answer(world, request),
@@ -162,7 +162,7 @@ pub fn troubleshoot_request_status(
     let total = items.saturating_mul(number(answer.tally.all.max(least)));
     let finished = items.saturating_mul(number(answer.tally.diagnosed));
 
-    let mut conditions = Conditions::new(&held.conditions, request.metadata.generation, now);
+    let mut conditions = Conditions::new(&observed.conditions, request.metadata.generation, now);
     conditions.set(
         types::ACCEPTED,
         State::True,

@@ -57,10 +57,10 @@ pub fn expand(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(|e| problem(format!("cannot be listed: {e}")))? {
         let file = entry.map_err(|e| problem(format!("cannot be listed: {e}")))?.path();
-        let wanted = file
+        let is_manifest = file
             .extension()
             .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-        if wanted && !file.is_dir() {
+        if is_manifest && !file.is_dir() {
             files.push(file);
         }
     }

@@ -74,10 +74,10 @@ impl<'a> Walk<'a> {
 
     /// Checks a node and gives it back as JSON: unknown fields dropped, nulls taken for absence, defaults filled in.
     pub fn node(&mut self, schema: &Json, node: &Node, path: &str) -> Json {
-        let Some(wanted) = schema.get("type").and_then(Json::as_str) else {
+        let Some(expected) = schema.get("type").and_then(Json::as_str) else {
             return node.to_json();
         };
-        let json = match (wanted, &node.value) {
+        let json = match (expected, &node.value) {
             ("object", Value::Map(entries)) => self.object(schema, node, entries, path),
             ("array", Value::List(items)) => self.list(schema, node, items, path),
             ("string", Value::String(text)) => {
@@ -90,14 +90,14 @@ impl<'a> Walk<'a> {
                     self.number(schema, node, n.as_f64(), path);
                     n.into()
                 }
-                None if wanted == "number" => n.clone().into(),
+                None if expected == "number" => n.clone().into(),
                 None => {
-                    self.wrong_type(wanted, node, path);
+                    self.wrong_type(expected, node, path);
                     n.clone().into()
                 }
             },
             _ => {
-                self.wrong_type(wanted, node, path);
+                self.wrong_type(expected, node, path);
                 return node.to_json();
             }
         };
@@ -119,16 +119,16 @@ impl<'a> Walk<'a> {
         json
     }
 
-    fn wrong_type(&mut self, wanted: &str, node: &Node, path: &str) {
+    fn wrong_type(&mut self, expected: &str, node: &Node, path: &str) {
         let is = node.type_name();
         // The mistake behind most of these: `protocol: 6`, `name: on`.
-        let hint = match (wanted, &node.value) {
+        let hint = match (expected, &node.value) {
             ("string", Value::Number(_) | Value::Bool(_)) => ": put it in quotes",
             ("integer" | "boolean", Value::String(_)) => ": write it without quotes",
             ("array", _) => ": start each item with a dash, or use brackets",
             _ => "",
         };
-        self.refuse(node, path, &format!("must be of type {wanted}, not {is}{hint}"));
+        self.refuse(node, path, &format!("must be of type {expected}, not {is}{hint}"));
     }
 
     fn object(&mut self, schema: &Json, node: &Node, entries: &[Entry], path: &str) -> Json {

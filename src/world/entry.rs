@@ -82,7 +82,7 @@ impl<K: Compile> Entry<K> {
     /// What comes in, compiled unless its spec is that of the entry which it replaces.
     pub(crate) fn new(object: &Arc<K>, refused: Option<Arc<str>>, replaced: Option<&Self>) -> Self {
         let compiled = match replaced.and_then(Self::readable) {
-            Some(held) if held.object.same_spec(object) => Arc::clone(&held.compiled),
+            Some(known) if known.object.same_spec(object) => Arc::clone(&known.compiled),
             _ => Arc::new(object.compile()),
         };
         Self::Readable(Readable {
@@ -118,7 +118,9 @@ impl<K: Compile> Entry<K> {
 
     /// What it refers to.
     pub(crate) fn references(&self) -> Vec<Node> {
-        self.readable().map(|held| held.object.references()).unwrap_or_default()
+        self.readable()
+            .map(|known| known.object.references())
+            .unwrap_or_default()
     }
 
     /// Whether everything that anybody reads is the same in both.

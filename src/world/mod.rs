@@ -111,24 +111,24 @@ impl World {
     }
 
     /// Takes note of an object that a watch tells of, and says whose state may differ now. One that is not newer than the
-    /// one held (by resource version) changes nothing.
+    /// one that is known (by resource version) changes nothing.
     pub fn observe(&mut self, incoming: Incoming) -> Affected {
         let (kind, key) = (incoming.kind(), incoming.key());
-        let held = self.head(kind, &key).and_then(|head| head.version);
-        match (held, incoming.version()) {
-            (Some(held), Some(new)) if new <= held => Affected::default(),
+        let known = self.head(kind, &key).and_then(|head| head.version);
+        match (known, incoming.version()) {
+            (Some(known), Some(new)) if new <= known => Affected::default(),
             _ => self.set(incoming),
         }
     }
 
-    /// Takes note of the answer to a read or write of ours: as [`World::observe`], but only of the very object that is held.
+    /// Takes note of the answer to a read or write of ours: as [`World::observe`], but only of the very object that is known.
     /// `None` when it is not: its deletion may have overtaken the answer, and nothing would ever delete it again.
     pub fn observe_answer(&mut self, incoming: Incoming) -> Option<Affected> {
-        let held = self.head(incoming.kind(), &incoming.key())?;
-        (held.uid.as_deref() == incoming.uid()).then(|| self.observe(incoming))
+        let known = self.head(incoming.kind(), &incoming.key())?;
+        (known.uid.as_deref() == incoming.uid()).then(|| self.observe(incoming))
     }
 
-    /// Puts an object in, whatever is held: from a file, for a what-if, from a list, whose word is final. Says whose
+    /// Puts an object in, whatever is known: from a file, for a what-if, from a list, whose word is final. Says whose
     /// state may differ now.
     pub fn set(&mut self, incoming: Incoming) -> Affected {
         let (kind, key) = (incoming.kind(), incoming.key());
@@ -163,7 +163,7 @@ impl World {
         Some(taken)
     }
 
-    /// Puts a namespace in whole, in the place of what is held of it.
+    /// Puts a namespace in whole, in the place of what is known of it.
     pub fn put_namespace(&mut self, name: &str, namespace: Namespace) {
         self.take_namespace(name);
         for kind in Kind::ALL {

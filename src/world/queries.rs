@@ -41,7 +41,7 @@ impl World {
         kinds::visit(kind, OfHead { world: self, key })
     }
 
-    /// Whether all that is ever read of the object is the same in what is held.
+    /// Whether all that is ever read of the object is the same in what is known.
     #[must_use]
     pub fn reads_the_same(&self, incoming: &Incoming) -> bool {
         let key = incoming.key();
@@ -94,9 +94,10 @@ impl WorldVisitor for ReadsTheSame<'_> {
     type Output = bool;
 
     fn visit<K: WorldKind>(self) -> bool {
-        let held = self.world.object::<K>(self.key);
-        held.zip(K::of(self.object))
-            .is_some_and(|(held, new)| held.reads_same(new))
+        let known = self.world.object::<K>(self.key);
+        known
+            .zip(K::of(self.object))
+            .is_some_and(|(known, new)| known.reads_same(new))
     }
 }
 

@@ -12,12 +12,12 @@ use super::{
 };
 
 fn counted(namespace: &Namespace, name: &str) -> Option<Counted> {
-    let held = namespace.readable::<BackendServer>(name)?;
-    let status = held.object.status.as_ref();
+    let backend = namespace.readable::<BackendServer>(name)?;
+    let status = backend.object.status.as_ref();
     let mut conditions = status.iter().flat_map(|status| &status.conditions);
     Some(Counted {
-        load_balancer: held.object.spec.load_balancer_ref.name.as_str().into(),
-        displayed: displayed::health(namespace, &held.object).0,
+        load_balancer: backend.object.spec.load_balancer_ref.name.as_str().into(),
+        displayed: displayed::health(namespace, &backend.object).0,
         // From the verdict that stands in its status.
         faulty: conditions.any(|condition| condition.type_ == types::FAULT_FOUND && condition.status == "True"),
     })
