@@ -58,15 +58,12 @@ pub fn status(assessment: &Assessment, now: &Time) -> BackendServerStatus {
         Ok(report) => {
             let message = words::conditions::diagnosed(report);
             conditions.set(types::DIAGNOSED, State::True, outcome, message);
-            match report.outcomes.gravest() {
-                Some((check, finding)) => {
-                    let message = words::conditions::fault(report, check, finding);
-                    conditions.set(types::FAULT_FOUND, State::True, check.condition_reason(), message);
-                }
-                None => {
-                    let message = words::conditions::no_fault();
-                    conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, message);
-                }
+            if let Some((check, finding)) = report.outcomes.gravest() {
+                let message = words::conditions::fault(report, check, finding);
+                conditions.set(types::FAULT_FOUND, State::True, check.condition_reason(), message);
+            } else {
+                let message = words::conditions::no_fault();
+                conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, message);
             }
         }
     }
@@ -108,7 +105,6 @@ fn diagnosis(report: &Report) -> Diagnosis {
 
 /// The failed items that are wanted, in table order. One without a witness has the witness, what decides and the nearest rule
 /// of the one before it in the same layer and direction; one without what decides has that.
-#[must_use]
 pub fn checks(report: &Report, wanted: impl Fn(CheckId) -> bool) -> impl Iterator<Item = FailedCheck> {
     report.failed(wanted).map(|failed| failed_check(report, failed))
 }

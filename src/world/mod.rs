@@ -303,7 +303,11 @@ impl kinds::WorldVisitor for Remove<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test may panic, and reads better so"
+)]
 mod tests {
     use serde_json::{Value, json};
 

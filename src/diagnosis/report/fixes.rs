@@ -93,7 +93,8 @@ pub(super) fn fixes(collected: &Collected, case: &Case, plans: &[FixPlan]) -> Ve
     // sets the rules of both, so that applying one after the other loses nothing.
     let absent: Vec<Fix> = out
         .iter()
-        .filter_map(|(fix, absent)| absent.then(|| fix.clone()))
+        .filter(|(_, absent)| *absent)
+        .map(|(fix, _)| fix.clone())
         .collect();
     for (fix, _) in out.iter_mut().filter(|(_, absent)| *absent) {
         let same_array = absent

@@ -35,7 +35,7 @@ pub fn list(values: &Values, family: Family) -> Vec<String> {
 /// A few values for a sentence: single addresses without their length, the rest counted.
 pub fn sentence(values: &Values, family: Family) -> String {
     let Values::Prefixes(family, prefixes) = values else {
-        return text::sentence_list(&list(values, family), MAX_NAMES);
+        return text::sentence_list(list(values, family), MAX_NAMES);
     };
     let shown = |&(first, length): &(u128, u8)| {
         if length == family.bits() {
