@@ -1,5 +1,5 @@
-//! The rooms of the house stay apart: the engine knows nothing of Kubernetes, async code, clocks or I/O, and no room outside
-//! the tests can panic where it could return an error.
+//! The rooms of `src` stay apart: each uses only rooms further in, and no file uses one that uses it. The engine knows nothing
+//! of Kubernetes, async code, clocks or I/O, and nothing outside the tests can panic where it could return an error.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -217,4 +217,72 @@ fn only_the_text_room_says_which_characters_are_unsafe() {
             assert!(!code.contains(mark), "{path} has {mark:?}: use crate::text::clean");
         }
     }
+}
+
+/// The reader of the code itself, on a small crate with every way to name something.
+#[test]
+fn a_use_is_followed_to_the_file_that_defines_what_is_used() {
+    let files = [
+        (
+            "lib.rs",
+            "mod a; mod b; pub mod c; #[cfg(test)] mod laws; pub use c::Deep;",
+        ),
+        // By a renamed import, through two re-exports; in a macro; by an import of a module; in a string.
+        (
+            "a.rs",
+            "use crate::Deep as D; use crate::c; use crate::b::Plain as _; \
+             fn f(d: D) { format!(\"{}\", crate::b::one()); c::shared(); } \
+             struct S { #[serde(default = \"crate::b::two\")] n: u8 }",
+        ),
+        // Names nothing of ours: a method, a local, std, a test, a re-export.
+        (
+            "b.rs",
+            "pub fn one() -> u8 { let deep = 1; deep.max(0) } pub fn two() -> u8 { std::mem::size_of::<u8>() as u8 } \
+             pub trait Plain {} pub use crate::a::f; #[cfg(test)] mod tests { use crate::a; }",
+        ),
+        // Lists what its files offer and defines what they use: no circle as long as it uses nothing of theirs.
+        ("c/mod.rs", "mod deep; mod user; pub use deep::Deep; pub fn shared() {}"),
+        ("c/deep.rs", "pub struct Deep; impl Deep { fn f() { super::shared() } }"),
+        (
+            "c/user.rs",
+            "use super::*; use super::super::a; fn f(_: Deep) { a::f() }",
+        ),
+        ("laws.rs", "use crate::a;"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("c")).unwrap();
+    for (name, code) in files {
+        fs::write(folder.path().join(name), code).unwrap();
+    }
+    let edges = Crate::read(folder.path()).edges();
+    let edges: Vec<_> = edges.keys().map(|(from, to)| (from.as_str(), to.as_str())).collect();
+    assert_eq!(
+        edges,
+        [
+            ("a.rs", "b.rs"),
+            ("a.rs", "c/deep.rs"),
+            ("a.rs", "c/mod.rs"),
+            ("c/deep.rs", "c/mod.rs"),
+            ("c/user.rs", "a.rs"),
+            ("c/user.rs", "c/deep.rs"),
+        ]
+    );
+}
+
+#[test]
+fn a_circle_is_found_whole_and_once() {
+    let edges = |pairs: &[(&str, &str)]| -> Edges {
+        let owned = pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned()));
+        owned.map(|pair| (pair, String::new())).collect()
+    };
+    assert!(circles(&edges(&[("a", "b"), ("b", "c"), ("a", "c")])).is_empty());
+    let found = circles(&edges(&[
+        ("a", "b"),
+        ("b", "c"),
+        ("c", "a"),
+        ("c", "d"),
+        ("x", "y"),
+        ("y", "x"),
+    ]));
+    assert_eq!(found, [vec!["a", "b", "c"], vec!["x", "y"]]);
 }
