@@ -17,7 +17,7 @@ use std::{
 };
 
 use common::ControlPlane;
-use elb_doctor::api::v1alpha1::{GROUP, crds};
+use elb_doctor::api::v1alpha1::{GROUP, Kind};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "system:serviceaccount:elb-doctor:elb-doctor";
@@ -66,6 +66,7 @@ fn the_roles_for_people_and_reporters_cover_every_kind_and_only_the_status_is_th
         ("looks", "elb-doctor-view"),
         ("writes", "elb-doctor-edit"),
         ("reports", "elb-doctor-health-reporter"),
+        ("restores", "elb-doctor-restore"),
     ] {
         kubectl(&[
             "create",
@@ -89,6 +90,10 @@ fn the_roles_for_people_and_reporters_cover_every_kind_and_only_the_status_is_th
         &["backendservers/status".to_owned()],
     ));
     assert_eq!(rights_of("reports", "shop"), reporter);
+    assert_eq!(
+        rights_of("restores", "shop"),
+        grants(&["get", "patch", "update", "diagnose"], &statuses())
+    );
 }
 
 #[test]
@@ -133,31 +138,28 @@ fn installed() {
     });
 }
 
-/// Every kind by its plural name, and whether it has a status.
+/// Every kind by its plural name, and whether it has a status. The roles are held against this, so that none is forgotten.
 fn kinds() -> Vec<(String, bool)> {
-    crds::values()
-        .unwrap()
-        .iter()
-        .map(|crd| {
-            let plural = crd["spec"]["names"]["plural"].as_str().unwrap().to_owned();
-            let status = crd["spec"]["versions"][0]["subresources"]["status"].is_object();
-            (plural, status)
-        })
-        .collect()
+    let crds = Kind::ALL.iter().map(|kind| kind.crd());
+    crds.map(|crd| {
+        let subresources = crd.spec.versions[0].subresources.as_ref();
+        let status = subresources.is_some_and(|subresources| subresources.status.is_some());
+        (crd.spec.names.plural, status)
+    })
+    .collect()
+}
+
+/// `PLURAL/status` of every kind that has one.
+fn statuses() -> Vec<String> {
+    let with_status = kinds().into_iter().filter(|(_, status)| *status);
+    with_status.map(|(plural, _)| format!("{plural}/status")).collect()
 }
 
 /// What the controller does in every namespace that it looks after.
 fn everywhere() -> BTreeSet<Right> {
-    let (with_status, all): (Vec<_>, Vec<_>) = (
-        kinds().into_iter().filter(|(_, status)| *status).collect(),
-        kinds().into_iter().map(|(plural, _)| plural).collect(),
-    );
-    let statuses: Vec<String> = with_status
-        .into_iter()
-        .map(|(plural, _)| format!("{plural}/status"))
-        .collect();
+    let all: Vec<String> = kinds().into_iter().map(|(plural, _)| plural).collect();
     let mut rights = grants(&["list", "watch"], &all);
-    rights.extend(grants(&["patch"], &statuses));
+    rights.extend(grants(&["patch", "diagnose"], &statuses()));
     rights.extend(grants(&["delete"], &["troubleshootrequests".to_owned()]));
     for verb in ["create", "patch"] {
         rights.insert((verb.to_owned(), "events.k8s.io/events".to_owned(), None));
