@@ -47,8 +47,13 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) ->
     }
 }
 
+/// The program that is tested. `ELB_DOCTOR_TEST_BINARY` names another, such as an older one that a test is to fail with.
+fn program() -> String {
+    std::env::var("ELB_DOCTOR_TEST_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_elb-doctor").to_owned())
+}
+
 /// A kubeconfig that acts as the service account, with a token of its own.
-fn kubeconfig(dir: &Path, namespace: &str) -> PathBuf {
+pub fn kubeconfig(dir: &Path, namespace: &str) -> PathBuf {
     let mut config: serde_json::Value =
         serde_json::from_str(&kubectl(&["config", "view", "--raw", "--flatten", "-o", "json"])).expect("a kubeconfig");
     let token = kubectl(&["create", "token", "elb-doctor", "-n", namespace, "--duration=2h"]);
@@ -70,16 +75,26 @@ pub struct Replica {
 impl Replica {
     /// Starts a controller as the service account `elb-doctor` of that namespace and waits until it answers probes.
     pub fn start(account_namespace: &str, flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir_in(ControlPlane::get().scratch()).expect("a directory");
+        let kubeconfig = kubeconfig(dir.path(), account_namespace);
+        Self::start_with(dir, &kubeconfig, flags)
+    }
+
+    /// The same with another way to the API server.
+    pub fn start_by(kubeconfig: &Path, flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir_in(ControlPlane::get().scratch()).expect("a directory");
+        Self::start_with(dir, kubeconfig, flags)
+    }
+
+    fn start_with(dir: tempfile::TempDir, kubeconfig: &Path, flags: &[&str]) -> Self {
         // The shell kills the controller when its standard input ends, which the end of the test program brings about.
         const SHELL: &str = r#"exec 3<&0; "$@" & pid=$!; echo $pid
             { cat >/dev/null; kill -9 $pid; } <&3 2>/dev/null & guard=$!
             wait $pid; status=$?; kill $guard 2>/dev/null; exit $status"#;
-        let dir = tempfile::tempdir_in(ControlPlane::get().scratch()).expect("a directory");
-        let kubeconfig = kubeconfig(dir.path(), account_namespace);
         let log = File::create(dir.path().join("log")).expect("a file");
         let mut command = Command::new("sh");
         command
-            .args(["-c", SHELL, "sh", env!("CARGO_BIN_EXE_elb-doctor"), "run"])
+            .args(["-c", SHELL, "sh", &program(), "run"])
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .args(["--admin-addr=127.0.0.1:0", "--log-format=json"])
@@ -132,6 +147,7 @@ impl Replica {
     pub fn get(&self, path: &str) -> Result<(u16, String, String), String> {
         use std::io::{Read as _, Write as _};
         let mut stream = std::net::TcpStream::connect(&self.admin).map_err(|e| e.to_string())?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(|e| e.to_string())?;
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nHost: doctor\r\nConnection: close\r\n\r\n"
@@ -167,6 +183,38 @@ impl Replica {
             .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(labels))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
             .sum()
+    }
+
+    /// Address of probes and metrics.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Everything logged so far, as it stands in the log.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).expect("a log")
+    }
+
+    /// Memory that it holds now, in KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("a process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
+        let size = line.split_whitespace().nth(1).expect("a number");
+        size.parse().expect("a number")
+    }
+
+    /// Time of a processor that it has used so far.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).expect("a process");
+        // The name, in parentheses, may hold anything; 11 fields after the state come those of this process.
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().expect("a number"))
+            .sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// Sends a signal such as `TERM`.
