@@ -112,7 +112,7 @@ pub fn checks(report: &Report, wanted: impl Fn(CheckId) -> bool) -> impl Iterato
 fn failed_check(report: &Report, failed: Failed<'_>) -> FailedCheck {
     let Failed { check, finding, .. } = failed;
     let found = match finding {
-        Finding::Rules(found) => Some(found),
+        Finding::Rules(found) => Some(&**found),
         Finding::Configuration { .. } => None,
     };
     FailedCheck {
@@ -231,4 +231,41 @@ fn cut(mut list: Vec<String>, max: usize) -> (Vec<String>, Option<u32>) {
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::{
+        api::v1alpha1::BackendServer,
+        diagnosis::backend_server_status,
+        world::{Key, World},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_new_message_or_time_of_a_reporter_changes_nothing() {
+        let status = |health: Value| {
+            let backend = json!({"metadata": {"name": "one", "namespace": "mall"}, "status": {"health": health},
+                "spec": {"loadBalancerRef": {"name": "door"}, "backendServerGroup": "g", "address": "10.1.0.5", "port": 80,
+                         "subnetRef": {"name": "lan"}}});
+            let mut world = World::default();
+            world.set(serde_json::from_value::<BackendServer>(backend).unwrap().into());
+            backend_server_status(&world, &Key::new("mall", "one"), &Time(jiff::Timestamp::UNIX_EPOCH)).unwrap()
+        };
+        let first = json!({"state": "Unhealthy", "reason": "ConnectTimeout", "message": "no answer in 3001 ms"});
+        let mut next = first.clone();
+        for (field, value) in [
+            ("message", "no answer in 3002 ms"),
+            ("reportedAt", "2026-01-31T12:00:00Z"),
+        ] {
+            next[field] = value.into();
+            assert_eq!(status(first.clone()), status(next.clone()), "{field}");
+        }
+        next["reason"] = "ConnectRefused".into();
+        assert_ne!(status(first), status(next), "but another reason does");
+    }
 }

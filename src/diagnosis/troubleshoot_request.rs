@@ -483,6 +483,26 @@ mod tests {
     }
 
     #[test]
+    fn results_that_are_not_listed_are_counted() {
+        let names: Vec<String> = (0..130).map(|number| format!("s-{number:03}")).collect();
+        let members: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "shut")).collect();
+        let status = ask(&world(&members), 1);
+        assert_eq!((status.results.len(), status.omitted_results), (MAX_RESULTS, Some(80)));
+        let checks: usize = status.results.iter().map(|result| result.checks.len()).sum();
+        assert_eq!(checks, MAX_CHECKS);
+        assert!(
+            status.results.iter().all(|result| result.failed == 3),
+            "each counts its own"
+        );
+        let succeeded = status.conditions.iter().find(|one| one.type_ == types::SUCCEEDED);
+        assert_eq!(
+            succeeded.unwrap().message,
+            "390 items failed on 130 of 130 backend servers"
+        );
+        assert_eq!(status.progress.unwrap().finished, 130 * 17);
+    }
+
+    #[test]
     fn with_nothing_unhealthy_there_is_nothing_to_do() {
         let status = ask(&world(&[]), 1);
         assert_eq!(

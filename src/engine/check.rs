@@ -335,8 +335,9 @@ impl CheckId {
     /// The items of one direction of one layer in table order, with the dimension that each looks at.
     #[must_use]
     pub fn of(layer: Layer, direction: Direction) -> &'static [(Self, Dimension)] {
-        static SIDES: LazyLock<BTreeMap<(Layer, Direction), Vec<(CheckId, Dimension)>>> = LazyLock::new(|| {
-            let mut out: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        type Sides = BTreeMap<(Layer, Direction), Vec<(CheckId, Dimension)>>;
+        static SIDES: LazyLock<Sides> = LazyLock::new(|| {
+            let mut out = Sides::new();
             for check in CheckId::ALL {
                 if let JudgedBy::Rules {
                     layer,

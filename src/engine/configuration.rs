@@ -18,9 +18,9 @@ fn port(case: &Case) -> Outcome {
     match case.configured_port {
         None => Outcome::NotApplicable(Why::NoHealthCheckPort),
         Some(port) if port == case.backend_port => Outcome::Passed,
-        Some(port) => Outcome::Failed(Box::new(Finding::Configuration {
+        Some(port) => Outcome::Failed(Finding::Configuration {
             port,
             own: case.backend_port,
-        })),
+        }),
     }
 }

@@ -132,7 +132,7 @@ fn judge(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>], outcomes: &mut O
     for (check, dimension) in items {
         let legs: Vec<_> = failed.iter().filter(|(failed, ..)| failed == check).collect();
         if let Some(found) = finding(case, side, *dimension, &legs, &mut judged) {
-            outcomes.set(*check, Outcome::Failed(Box::new(Finding::Rules(found))));
+            outcomes.set(*check, Outcome::Failed(Finding::Rules(Box::new(found))));
         }
     }
 }

@@ -59,7 +59,7 @@ pub struct RuleFinding {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Finding {
     /// Rules drop some required packet.
-    Rules(RuleFinding),
+    Rules(Box<RuleFinding>),
     /// The health check port is not the backend server's own.
     Configuration {
         /// The health check port.
@@ -88,7 +88,7 @@ pub enum Outcome {
     /// There is nothing that it could fail for.
     NotApplicable(Why),
     /// It failed.
-    Failed(Box<Finding>),
+    Failed(Finding),
 }
 
 /// What became of each item.
@@ -116,14 +116,16 @@ impl Outcomes {
     }
 
     /// Every item with what became of it, in table order.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (CheckId, &Outcome)> {
         CheckId::ALL.into_iter().zip(&self.0)
     }
 
     /// The failed items in table order.
+    #[must_use]
     pub fn findings(&self) -> impl DoubleEndedIterator<Item = (CheckId, &Finding)> {
         self.iter().filter_map(|(check, outcome)| match outcome {
-            Outcome::Failed(finding) => Some((check, &**finding)),
+            Outcome::Failed(finding) => Some((check, finding)),
             Outcome::Passed | Outcome::NotApplicable(_) => None,
         })
     }
@@ -131,7 +133,7 @@ impl Outcomes {
     /// What was found about one direction of one layer, in table order.
     pub fn of_side(&self, layer: Layer, direction: Direction) -> impl Iterator<Item = &RuleFinding> {
         self.findings().filter_map(move |(_, finding)| match finding {
-            Finding::Rules(found) if (found.layer, found.direction) == (layer, direction) => Some(found),
+            Finding::Rules(found) if (found.layer, found.direction) == (layer, direction) => Some(&**found),
             Finding::Rules(_) | Finding::Configuration { .. } => None,
         })
     }
