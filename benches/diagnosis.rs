@@ -32,7 +32,7 @@ fn case(rules: usize, traffic: Traffic) -> engine::Case {
 #[divan::bench(args = RULES)]
 fn no_fault(bencher: Bencher<'_, '_>, rules: usize) {
     let case = case(rules, Traffic::Passes);
-    assert!(engine::diagnose(&case).outcomes.findings().next().is_none());
+    assert!(engine::diagnose(&case).unwrap().outcomes.findings().next().is_none());
     bencher.bench_local(|| engine::diagnose(black_box(&case)));
 }
 
@@ -40,7 +40,7 @@ fn no_fault(bencher: Bencher<'_, '_>, rules: usize) {
 #[divan::bench(args = RULES)]
 fn faults_with_evidence_and_fixes(bencher: Bencher<'_, '_>, rules: usize) {
     let case = case(rules, Traffic::Dropped);
-    let verdict = engine::diagnose(&case);
+    let verdict = engine::diagnose(&case).unwrap();
     assert!(verdict.outcomes.findings().next().is_some() && verdict.fixes.iter().all(|fix| fix.verified));
     bencher.bench_local(|| engine::diagnose(black_box(&case)));
 }

@@ -2,5 +2,5 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    elb_doctor::main()
+    elb_doctor::cli::main()
 }

@@ -26,11 +26,12 @@ use super::{
 const RECOVERED: &str = "Recovered";
 
 /// Refusals that somebody has to put right before a diagnosis can say anything.
-const MISCONFIGURATIONS: [&str; 4] = [
+const MISCONFIGURATIONS: [&str; 5] = [
     reasons::REFERENCE_NOT_FOUND,
     reasons::INVALID_SPEC,
     reasons::AMBIGUOUS_NETWORK_ACL,
     reasons::HEALTH_CHECK_SOURCES_UNKNOWN,
+    reasons::TOO_INTRICATE,
 ];
 
 impl Reconciled for BackendServer {

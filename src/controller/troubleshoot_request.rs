@@ -58,7 +58,7 @@ pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Fail
         context.cache.observe_answer(written.into());
     }
     let deadline = match next {
-        Next::Finished => None,
+        Next::OnChange | Next::Finished => None,
         Next::OnChangeOr(at) => Some(until(&at, &now)),
         // Its record is what is known of it from now on.
         Next::DeleteAt(at) => return Ok(Done::For(until(&at, &now))),

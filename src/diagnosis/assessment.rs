@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     api::v1alpha1::{BackendServer, HealthState, conditions::reasons},
-    engine::{self, Case, CheckId, Verdict},
-    world::{Collected, Key, Refusal, World},
+    engine::{self, Case, CheckId, Direction, Layer, NetworkAclState, SecurityGroupState, TooIntricate, Verdict},
+    world::{Collected, Key, Refusal, RefusalReason, World},
 };
 
 use super::report::Report;
@@ -100,11 +100,39 @@ pub struct Judged<'a> {
 /// Why there is nothing to judge.
 pub fn judge(collected: &Collected) -> Result<Judged<'_>, Refusal> {
     let case = collected.case.as_ref().map_err(Clone::clone)?;
+    let verdict = engine::diagnose(case).map_err(|intricate| too_intricate(case, intricate))?;
     Ok(Judged {
         collected,
         case,
-        verdict: engine::diagnose(case),
+        verdict,
     })
+}
+
+/// The refusal for rules that take more work to judge than a diagnosis may take (semantics §9).
+fn too_intricate(case: &Case, TooIntricate { layer, direction }: TooIntricate) -> Refusal {
+    let object = match (layer, &case.security_groups, &case.network_acl) {
+        (Layer::NetworkAcl, _, NetworkAclState::InForce { rules, .. }) => {
+            let array = match direction {
+                Direction::Ingress => "ingress",
+                Direction::Egress => "egress",
+            };
+            format!("NetworkACL {} spec.{array}", rules.set.name)
+        }
+        (Layer::SecurityGroup, SecurityGroupState::Groups(groups), _) => {
+            let kind = if groups.len() == 1 {
+                "SecurityGroup"
+            } else {
+                "SecurityGroups"
+            };
+            let names: Vec<&str> = groups.iter().map(|group| &*group.set.name).collect();
+            format!("{kind} {} spec.rules ({direction:?})", names.join(", "))
+        }
+        // A layer that is not in force is not judged.
+        (layer, ..) => format!("{layer:?}"),
+    };
+    let message =
+        format!("{object}: these rules are too intricate to judge; fewer rules, or rules that overlap less, would do");
+    Refusal::new(RefusalReason::TooIntricate, message)
 }
 
 impl Judged<'_> {

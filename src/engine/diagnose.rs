@@ -11,6 +11,7 @@ use super::{
     layer::{Layer, Side},
     outcome::{Finding, Impact, Outcome, Outcomes, RuleFinding, Why},
     walk::blocked_sets,
+    work::{Exhausted, LIMIT, Work},
 };
 
 /// What a diagnosis found.
@@ -28,9 +29,26 @@ pub struct Verdict {
     pub fixes: Vec<FixPlan>,
 }
 
+/// The rules of one direction need more work than a diagnosis may take: it was not made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TooIntricate {
+    /// The layer.
+    pub layer: Layer,
+    /// The direction.
+    pub direction: Direction,
+}
+
 /// Judges a case (domain §6–§8).
-#[must_use]
-pub fn diagnose(case: &Case) -> Verdict {
+///
+/// # Errors
+///
+/// When the rules are too intricate to be judged within the bound on work. No list of rules that is known gets there.
+pub fn diagnose(case: &Case) -> Result<Verdict, TooIntricate> {
+    diagnose_within(case, &mut Work::new(LIMIT))
+}
+
+/// As [`diagnose`], within this work.
+pub(crate) fn diagnose_within(case: &Case, work: &mut Work) -> Result<Verdict, TooIntricate> {
     let mut outcomes = Outcomes::default();
     let mut exempt = Exempt::default();
     for check in CheckId::ALL {
@@ -56,23 +74,11 @@ pub fn diagnose(case: &Case) -> Verdict {
             }
             continue;
         }
-        let filter = side.filter(case);
-        let dropped: Vec<Dropped<'_>> = case
-            .traffic
-            .legs
-            .iter()
-            .map(|leg| filter.dropped(&case.traffic, *leg, required.clone()))
-            .collect();
-        if dropped.iter().all(|leg| leg.region.is_empty()) {
-            continue;
-        }
-        judge(case, &side, &dropped, &mut outcomes);
-        fixes.extend(fix::plan(case, &side, &dropped));
-        if !side.is_advisory() {
-            for (all, leg) in undelivered.iter_mut().zip(dropped) {
-                *all = std::mem::take(all).union(&leg.region);
-            }
-        }
+        let judged = judge(case, &side, &required, &mut undelivered, &mut outcomes, work);
+        fixes.extend(judged.map_err(|Exhausted| TooIntricate {
+            layer: side.layer,
+            direction: side.direction,
+        })?);
     }
     let dropped = undelivered
         .iter()
@@ -88,13 +94,13 @@ pub fn diagnose(case: &Case) -> Verdict {
     } else {
         Impact::None
     };
-    Verdict {
+    Ok(Verdict {
         outcomes,
         exempt,
         dropped,
         impact,
         fixes,
-    }
+    })
 }
 
 /// Why a layer has no rules to go by.
@@ -117,14 +123,47 @@ fn all_exempt(exempt: Exempt, direction: Direction) -> Why {
     }
 }
 
+/// Judges one side: its failed items, what it drops of each leg, and the change that heals it.
+fn judge(
+    case: &Case,
+    side: &Side<'_>,
+    required: &Region,
+    undelivered: &mut [Region],
+    outcomes: &mut Outcomes,
+    work: &mut Work,
+) -> Result<Option<FixPlan>, Exhausted> {
+    let filter = side.filter(case);
+    let mut dropped = Vec::with_capacity(case.traffic.legs.len());
+    for leg in &case.traffic.legs {
+        dropped.push(filter.dropped(&case.traffic, *leg, required.clone(), work)?);
+    }
+    if dropped.iter().all(|leg| leg.region.is_empty()) {
+        return Ok(None);
+    }
+    find(case, side, &dropped, outcomes, work)?;
+    let fix = fix::plan(case, side, &dropped, work)?;
+    if !side.is_advisory() {
+        for (all, leg) in undelivered.iter_mut().zip(dropped) {
+            *all = all.union(&leg.region, work)?;
+        }
+    }
+    Ok(fix)
+}
+
 /// The failed items of one side, the legs joined.
-fn judge(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>], outcomes: &mut Outcomes) {
+fn find(
+    case: &Case,
+    side: &Side<'_>,
+    dropped: &[Dropped<'_>],
+    outcomes: &mut Outcomes,
+    work: &mut Work,
+) -> Result<(), Exhausted> {
     let items = CheckId::of(side.layer, side.direction);
     let filter = side.filter(case);
     let mut failed: Vec<(CheckId, Leg, Region)> = Vec::new();
     for (leg, dropped) in case.traffic.legs.iter().zip(dropped) {
         if !dropped.region.is_empty() {
-            let sets = blocked_sets(&filter, &case.traffic, *leg, items, &dropped.region);
+            let sets = blocked_sets(&filter, &case.traffic, *leg, items, &dropped.region, work)?;
             failed.extend(sets.into_iter().map(|(check, _, region)| (check, *leg, region)));
         }
     }
@@ -135,6 +174,7 @@ fn judge(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>], outcomes: &mut O
             outcomes.set(*check, Outcome::Failed(Finding::Rules(Box::new(found))));
         }
     }
+    Ok(())
 }
 
 /// What was found about one item; `None` when no leg fails it.

@@ -1,6 +1,9 @@
 //! Which packets a list of rules drops: the first rule that matches decides, nothing matched is denied.
 
-use super::{Action, AddressGroups, Family, Leg, Region, Rule, Traffic};
+use super::{
+    Action, AddressGroups, Family, Leg, Region, Rule, Traffic,
+    work::{Exhausted, Work},
+};
 
 /// The rules of one object in the order of evaluation.
 #[derive(Clone, Copy, Debug)]
@@ -47,31 +50,72 @@ impl<'a> Filter<'a> {
         })
     }
 
-    /// The part of `required` that is dropped. One pass over the rules; most of them are passed over by protocol, server
-    /// address or port alone.
-    #[must_use]
-    pub fn dropped(&self, traffic: &Traffic, leg: Leg, required: Region) -> Dropped<'a> {
+    /// The part of `required`, a block, that is dropped. One pass over the rules; most of them are passed over by protocol,
+    /// server address or port alone. Rules that cut the rest into very many pieces are left to the search.
+    pub(crate) fn dropped(
+        &self,
+        traffic: &Traffic,
+        leg: Leg,
+        required: Region,
+        work: &mut Work,
+    ) -> Result<Dropped<'a>, Exhausted> {
         let protocol = leg.protocol(self.family);
         let mut undecided = required;
         let mut out = Dropped::default();
+        let mut whole = None;
+        let (mut looks, mut rules) = (0, 0);
         for (segment, groups, rule) in self.rules() {
             if undecided.is_empty() {
                 break;
             }
+            rules += 1;
             if !(rule.protocol.contains(protocol)
                 && rule.local_ports.contains(traffic.port)
                 && rule.local.contains(groups, traffic.local))
             {
                 continue;
             }
+            let whole = whole.get_or_insert_with(|| undecided.clone());
+            looks += undecided.size();
+            if looks > work.patience * (rules + 256) {
+                work.spend(looks)?;
+                return self.dropped_by_search(traffic, leg, whole, work);
+            }
             let hit = undecided.take(rule.remote.spans(groups), rule.remote_ports.spans());
             if rule.action == Action::Deny && !hit.is_empty() {
-                out.region.add_disjoint(hit);
+                looks += out.region.size();
+                out.region = out.region.union(&hit, work)?;
                 out.denials.push(Denial { segment, rule });
             }
         }
-        out.region.add_disjoint(undecided);
-        out
+        work.spend(rules + looks)?;
+        out.region = if out.region.is_empty() {
+            undecided
+        } else {
+            out.region.union(&undecided, work)?
+        };
+        Ok(out)
+    }
+
+    fn dropped_by_search(
+        &self,
+        traffic: &Traffic,
+        leg: Leg,
+        required: &Region,
+        work: &mut Work,
+    ) -> Result<Dropped<'a>, Exhausted> {
+        let (allowed, denies) = self.allowed(traffic, leg, required, work)?;
+        let mut denies = denies.into_iter().peekable();
+        let denials = self
+            .rules()
+            .enumerate()
+            .filter(|(at, _)| denies.next_if_eq(at).is_some());
+        Ok(Dropped {
+            region: required.difference(&allowed, work)?,
+            denials: denials
+                .map(|(_, (segment, _, rule))| Denial { segment, rule })
+                .collect(),
+        })
     }
 
     /// The first rule that matches a packet of the leg, with the position of its object.

@@ -5,7 +5,7 @@
 //! one of the set's own largest prefixes, so one rule for each of those that holds dropped packets is needed, and is
 //! enough. Each is then narrowed to the smallest prefix that still holds what is dropped there.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Action, AddressMatch, Case, Direction, Layer, Leg, PortMatch, ProtocolMatch, Rule, RuleSet, Span, SpanSet,
@@ -15,6 +15,7 @@ use super::{
     layer::Side,
     rule::{evaluation_key, sort_by_priority},
     traffic::EPHEMERAL,
+    work::{Exhausted, Work},
 };
 
 /// Rules that one object can hold in one direction or group; the schemas of the kinds say the same.
@@ -68,7 +69,12 @@ pub struct FixPlan {
 }
 
 /// The change for one side of which `dropped` (by leg) does not pass; `None` when there is no room for one.
-pub(crate) fn plan(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Option<FixPlan> {
+pub(crate) fn plan(
+    case: &Case,
+    side: &Side<'_>,
+    dropped: &[Dropped<'_>],
+    work: &mut Work,
+) -> Result<Option<FixPlan>, Exhausted> {
     let wanted = wanted(case, dropped);
     let earliest = dropped
         .iter()
@@ -76,14 +82,14 @@ pub(crate) fn plan(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opt
         .min_by_key(|denial| (denial.segment, rank(denial.rule)));
     let denials: Vec<Denial<'_>> = dropped.iter().flat_map(|leg| leg.denials.iter().copied()).collect();
     if side.objects.is_empty() {
-        return Some(FixPlan {
+        return Ok(Some(FixPlan {
             layer: side.layer,
             direction: side.direction,
             object: None,
             rules: wanted,
             placement: Placement::NewGroup,
             verified: false,
-        });
+        }));
     }
     // Later objects come too late for the earliest deny; earlier ones do, should that one be full or leave no room.
     let start = earliest.map_or(side.objects.len() - 1, |denial| denial.segment);
@@ -93,9 +99,15 @@ pub(crate) fn plan(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opt
         None
     };
     let best = nearest.unwrap_or(start);
-    std::iter::once(best)
-        .chain((0..=start).rev())
-        .find_map(|segment| place(case, side, segment, &denials, &wanted))
+    for segment in std::iter::once(best).chain((0..=start).rev()) {
+        if let Some(mut plan) = place(side, segment, &denials, &wanted) {
+            plan.verified = verify(case, side, segment, &plan, work)?;
+            if plan.verified {
+                return Ok(Some(plan));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn rank(rule: &Rule) -> (u8, bool, u32) {
@@ -151,7 +163,7 @@ fn nearest_object(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opti
     side.objects.iter().position(|object| object.name == name)
 }
 
-fn place(case: &Case, side: &Side<'_>, segment: usize, denials: &[Denial<'_>], wanted: &[NewRule]) -> Option<FixPlan> {
+fn place(side: &Side<'_>, segment: usize, denials: &[Denial<'_>], wanted: &[NewRule]) -> Option<FixPlan> {
     let object: &RuleSet = side.objects.get(segment)?;
     let rules = side.segments.get(segment)?.rules;
     if written_beside(object, side) + wanted.len() > MAX_RULES {
@@ -185,16 +197,14 @@ fn place(case: &Case, side: &Side<'_>, segment: usize, denials: &[Denial<'_>], w
             },
         },
     };
-    let mut plan = FixPlan {
+    Some(FixPlan {
         layer: side.layer,
         direction: side.direction,
         object: Some(Arc::clone(&object.name)),
         rules: wanted.to_vec(),
         placement,
         verified: false,
-    };
-    plan.verified = verify(case, side, segment, &plan);
-    plan.verified.then_some(plan)
+    })
 }
 
 /// How many rules stand in the array to which a new one goes: a security group has one array, a network ACL one for each
@@ -238,9 +248,9 @@ fn moves(rules: &[Rule], deny: &Rule) -> Option<Vec<(u32, u8)>> {
 /// Judges the changed rules: nothing of the required traffic is dropped any more, the new rules match health check
 /// traffic only, and the others keep their order. What a list of rules newly allows can only be matched by its new rules
 /// when the others keep their order, so the three together prove that the change opens nothing else.
-fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan) -> bool {
+fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan, work: &mut Work) -> Result<bool, Exhausted> {
     let Some(old) = side.segments.get(segment) else {
-        return false;
+        return Ok(false);
     };
     let changed = changed(case, old.rules, plan);
     let kept: Vec<u32> = changed
@@ -249,7 +259,7 @@ fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan) -> bool 
         .filter(|index| *index != NEW)
         .collect();
     if kept != old.rules.iter().map(|rule| rule.index).collect::<Vec<_>>() {
-        return false;
+        return Ok(false);
     }
     let only_health_checks = changed.iter().filter(|rule| rule.index == NEW).all(|rule| {
         let legs = &case.traffic.legs;
@@ -275,13 +285,16 @@ fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan) -> bool 
         family: case.traffic.family,
         segments: &segments,
     };
-    let heals = case.traffic.legs.iter().all(|leg| {
-        filter
-            .dropped(&case.traffic, *leg, side.required(case))
-            .region
-            .is_empty()
-    });
-    only_health_checks && heals
+    if !only_health_checks {
+        return Ok(false);
+    }
+    for leg in &case.traffic.legs {
+        let dropped = filter.dropped(&case.traffic, *leg, side.required(case), work)?;
+        if !dropped.region.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Marks the new rules among the changed ones; no array is so long.
@@ -292,8 +305,9 @@ fn changed(case: &Case, old: &[Rule], plan: &FixPlan) -> Vec<Rule> {
     let mut out = old.to_vec();
     let priority = match &plan.placement {
         Placement::Priority { priority, moves } => {
-            for (index, to) in moves {
-                for rule in out.iter_mut().filter(|rule| rule.index == *index) {
+            let moves: HashMap<u32, u8> = moves.iter().copied().collect();
+            for rule in &mut out {
+                if let Some(to) = moves.get(&rule.index) {
                     rule.priority = *to;
                 }
             }

@@ -19,19 +19,22 @@ mod fix;
 #[cfg(test)]
 mod laws;
 mod layer;
+mod line;
 mod outcome;
 mod reach;
 mod region;
 mod rule;
+mod search;
 mod share;
 mod span;
 mod traffic;
 mod walk;
+mod work;
 
 pub use address::{Family, Prefix, covering_prefixes, format_address, format_prefix, number, prefix_span};
 pub use case::{Case, NetworkAclState, SecurityGroupState};
 pub use check::{Category, CheckId, Dimension, JudgedBy, Setting, Severity};
-pub use diagnose::{Verdict, diagnose};
+pub use diagnose::{TooIntricate, Verdict, diagnose};
 pub use evidence::{Decision, Evidence, Has, Nearest, Packet, Values};
 pub use exempt::{ALWAYS_OUTBOUND, Exempt, Part};
 pub use fix::{FixPlan, NewRule, Placement};

@@ -1,22 +1,18 @@
 //! Could a packet like this one pass? The question of domain §6: some dimensions are as in the required packet ("pinned"),
 //! the others are free over their whole domain; is any such packet allowed?
 //!
-//! The answer is computed for a whole region of required packets at once. Every allow rule is a product of five sets, one
-//! for each dimension; the denies before it cut pieces out; whatever piece remains is allowed (if not by this rule then
-//! by an earlier allow), and its shadow on the plane of remote address and remote port answers "yes" for the packets there.
-//! Packets that have their yes are taken out, so that the search ends as soon as all have it.
-//!
-//! A deny cuts a piece into at most one piece for each dimension, however many prefixes and port ranges it has. The piece is
-//! cut by the deny that covers most of it, so that what is denied as a whole is found to be so at once, and not after all
-//! small denies before it have cut it to crumbs. Hundreds of denies that overlap each other in four dimensions at once
-//! remain a known weakness: their arrangement has that many pieces.
-
-use std::borrow::Cow;
+//! The answer is computed for a whole region of required packets at once. Most questions are answered by a look at each
+//! allow rule and the denies before it: where no earlier deny meets it, what it matches is allowed as it stands. Only so much
+//! of that is done; what then is still open goes to the `search`, whose work has a bound for every list of rules.
 
 use super::{
-    Action, AddressGroups, AddressMatch, Bound, Family, Leg, Region, Rule, Span, SpanSet, Traffic,
+    Action, AddressGroups, AddressMatch, Block, Bound, Family, Leg, PortMatch, ProtocolMatch, Region, Rule, Span,
+    SpanSet, Traffic,
     filter::Filter,
-    span::{clip, meet},
+    line::{Part, Reach, line},
+    search::{self, Answer, Code, NOTHING, Role, code},
+    span::meet,
+    work::{Exhausted, Work},
 };
 
 /// Which dimensions are pinned to the required packet's value.
@@ -35,219 +31,454 @@ pub struct Pinned {
     pub local_port: bool,
 }
 
+const ALL_PROTOCOLS: &[Span<u8>] = &[Span {
+    first: 0,
+    last: u8::MAX,
+}];
 const ALL_PORTS: &[Span<u16>] = &[Span {
     first: 0,
     last: u16::MAX,
 }];
 
-/// A product of sets of packets, borrowed from a rule until a deny cuts it. A dimension that is pinned to one value, or not
-/// asked about, is never cut.
-#[derive(Clone, Debug)]
-struct Cell<'a> {
-    protocol: Cow<'a, [Span<u8>]>,
-    local_port: Cow<'a, [Span<u16>]>,
-    local: Cow<'a, [Span<u128>]>,
-    remote_port: Cow<'a, [Span<u16>]>,
-    remote: Cow<'a, [Span<u128>]>,
+/// A rule as the question sees it: what it matches of the dimensions that are asked about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item<'a> {
+    allows: bool,
+    protocol: Reach<'a, u8>,
+    remote: Reach<'a, u128>,
+    remote_port: Reach<'a, u16>,
+    local: Reach<'a, u128>,
+    local_port: Reach<'a, u16>,
 }
 
 /// A rule and the address groups of its object.
 type Placed<'a> = (AddressGroups<'a>, &'a Rule);
 
-struct Search<'a> {
-    family: Family,
-    pinned: Pinned,
-    /// Whether the remote end is an address; otherwise it is the members of a group, and not asked about.
-    by_address: bool,
-    /// Required packets for which no allowed packet was found yet.
-    open: Region,
-    denies: Vec<Placed<'a>>,
+/// A region's packets, by whether some packet like them is allowed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reached {
+    pub(crate) yes: Region,
+    pub(crate) no: Region,
 }
 
 impl Filter<'_> {
-    /// The packets of `region` for which some packet that agrees with them on the pinned dimensions is allowed.
-    #[must_use]
-    pub fn reachable(&self, traffic: &Traffic, leg: Leg, pinned: Pinned, region: &Region) -> Region {
-        let protocol = leg.protocol(self.family);
-        let rules: Vec<Placed<'_>> = self
-            .rules()
-            .map(|(_, groups, rule)| (groups, rule))
-            .filter(|(groups, rule)| {
-                (!pinned.protocol || rule.protocol.contains(protocol))
-                    && (!pinned.local || rule.local.contains(*groups, traffic.local))
-                    && (!pinned.local_port || rule.local_ports.contains(traffic.port))
-            })
-            .collect();
-        let mut open = search(self.family, pinned, true, region.clone(), &rules, |remote| {
-            !matches!(remote, AddressMatch::Members(_))
-        });
-        if !pinned.remote {
-            // Members of each group that a rule names: one abstract address each, outside every prefix (domain §3).
-            // A rule that is passed over here names its group all the same.
-            let mut groups: Vec<_> = self
-                .rules()
-                .filter_map(|(.., rule)| match &rule.remote {
-                    AddressMatch::Members(group) => Some(group),
-                    _ => None,
-                })
-                .collect();
-            groups.sort_unstable();
-            groups.dedup();
-            for group in groups {
-                open = search(self.family, pinned, false, open, &rules, |remote| {
-                    remote.contains_members_of(group)
-                });
+    /// The packets of `region` for which some packet that agrees with them on the pinned dimensions is allowed, and the rest.
+    pub(crate) fn reachable(
+        &self,
+        traffic: &Traffic,
+        leg: Leg,
+        pinned: Pinned,
+        region: &Region,
+        work: &mut Work,
+    ) -> Result<Reached, Exhausted> {
+        let (remotes, ports) = (region.remotes(), region.ports());
+        let question = Question {
+            protocol: leg.protocol(self.family),
+            traffic,
+            family: self.family,
+            pinned,
+            remotes: if pinned.remote {
+                remotes.spans()
+            } else {
+                self.family.all()
+            },
+            ports: if pinned.remote_port { ports.spans() } else { ALL_PORTS },
+        };
+        let mut open = region.clone();
+        let mut rules: Vec<Placed<'_>> = Vec::new();
+        let mut denies: Vec<Placed<'_>> = Vec::new();
+        let mut unsure = false;
+        let mut looks = 0;
+        for (_, groups, rule) in self.rules() {
+            let placed = (groups, rule);
+            if !question.concerns(placed) {
+                continue;
+            }
+            rules.push(placed);
+            if rule.action == Action::Deny {
+                denies.push(placed);
+                continue;
+            }
+            let worth_while = looks < work.patience * (rules.len() + 64);
+            if !worth_while {
+                unsure = true;
+                continue;
+            }
+            let (remotes, ports) = question.shadow(placed);
+            looks += open.size();
+            if !open.meets(remotes, ports) {
+                continue;
+            }
+            if denies
+                .iter()
+                .inspect(|_| looks += 1)
+                .any(|deny| question.meet(*deny, placed))
+            {
+                unsure = true;
+                continue;
+            }
+            open.take(remotes, ports);
+            if open.is_empty() {
+                break;
             }
         }
-        region.clone().difference(&open)
+        work.spend(rules.len() + looks)?;
+        if unsure && !open.is_empty() {
+            let members = if pinned.remote { Vec::new() } else { self.members() };
+            let items: Vec<Item<'_>> = rules.iter().map(|placed| question.item(*placed, &members)).collect();
+            let space = Space::new(&question, members.len());
+            let yes = space.search(&items, &open, None, work)?;
+            open = open.difference(&yes, work)?;
+        }
+        Ok(Reached {
+            yes: region.difference(&open, work)?,
+            no: open,
+        })
+    }
+
+    /// Whether some rule tells packets apart by a dimension that is not pinned.
+    pub(crate) fn has_free(&self, pinned: Pinned) -> bool {
+        let all_ports = |ports: &PortMatch| *ports == PortMatch::ALL;
+        self.rules().any(|(.., rule)| {
+            !((pinned.protocol || rule.protocol == ProtocolMatch::All)
+                && (pinned.remote || rule.remote == AddressMatch::Any)
+                && (pinned.remote_port || all_ports(&rule.remote_ports))
+                && (pinned.local || rule.local == AddressMatch::Any)
+                && (pinned.local_port || all_ports(&rule.local_ports)))
+        })
+    }
+
+    /// The packets of `required`, a block, that pass, and the positions among all rules of those that deny some. For when
+    /// taking them out rule by rule takes too long.
+    pub(crate) fn allowed(
+        &self,
+        traffic: &Traffic,
+        leg: Leg,
+        required: &Region,
+        work: &mut Work,
+    ) -> Result<(Region, Vec<usize>), Exhausted> {
+        let (remotes, ports) = (required.remotes(), required.ports());
+        let all = true;
+        let question = Question {
+            protocol: leg.protocol(self.family),
+            traffic,
+            family: self.family,
+            pinned: Pinned {
+                protocol: all,
+                remote: all,
+                remote_port: all,
+                local: all,
+                local_port: all,
+            },
+            remotes: remotes.spans(),
+            ports: ports.spans(),
+        };
+        let placed = self.rules().map(|(_, groups, rule)| (groups, rule)).enumerate();
+        let (positions, items): (Vec<usize>, Vec<Item<'_>>) = placed
+            .filter(|(_, placed)| question.concerns(*placed))
+            .map(|(position, placed)| (position, question.item(placed, &[])))
+            .unzip();
+        work.spend(items.len())?;
+        let mut deciders = vec![false; items.len()];
+        let space = Space::new(&question, 0);
+        let yes = space.search(&items, required, Some(&mut deciders), work)?;
+        let denies = positions
+            .into_iter()
+            .zip(deciders)
+            .filter(|(_, decides)| *decides)
+            .map(|(position, _)| position);
+        Ok((yes, denies.collect()))
+    }
+
+    /// The security groups whose members rules name: one abstract address each, outside every prefix (domain §3). A rule
+    /// that does not concern the question names its group all the same.
+    fn members(&self) -> Vec<&str> {
+        let mut out: Vec<&str> = self
+            .rules()
+            .filter_map(|(.., rule)| match &rule.remote {
+                AddressMatch::Members(group) => Some(&**group),
+                _ => None,
+            })
+            .collect();
+        out.sort_unstable();
+        out.dedup();
+        out
     }
 }
 
-/// What of `open` stays without an allowed packet.
-fn search(
+/// What is asked, of which packets.
+struct Question<'a> {
+    traffic: &'a Traffic,
+    protocol: u8,
     family: Family,
     pinned: Pinned,
-    by_address: bool,
-    open: Region,
-    rules: &[Placed<'_>],
-    applies: impl Fn(&AddressMatch) -> bool,
-) -> Region {
-    let mut search = Search {
-        family,
-        pinned,
-        by_address,
-        open,
-        denies: Vec::new(),
-    };
-    for placed in rules.iter().filter(|(_, rule)| applies(&rule.remote)) {
-        if search.open.is_empty() {
-            break;
-        }
-        match placed.1.action {
-            Action::Deny => search.denies.push(*placed),
-            Action::Allow => search.allow(*placed),
-        }
-    }
-    search.open
+    /// The remote addresses and ports in question.
+    remotes: &'a [Span<u128>],
+    ports: &'a [Span<u16>],
 }
 
-impl<'a> Search<'a> {
-    /// Looks for allowed packets among those that this allow rule matches.
-    fn allow(&mut self, (groups, rule): Placed<'a>) {
-        let cell = Cell {
-            protocol: rule.protocol.spans().into(),
-            local_port: rule.local_ports.spans().into(),
-            local: rule.local.spans(groups).into(),
-            remote_port: rule.remote_ports.spans().into(),
-            remote: rule.remote.spans(groups).into(),
-        };
-        // An address group without addresses of the family: the rule matches nothing.
-        if cell.local.is_empty() || (self.by_address && cell.remote.is_empty()) {
-            return;
-        }
-        let denies = std::mem::take(&mut self.denies);
-        self.cell(&cell, &denies);
-        self.denies = denies;
+impl<'a> Question<'a> {
+    /// Whether the rule matches any packet in question.
+    fn concerns(&self, (groups, rule): Placed<'_>) -> bool {
+        (!self.pinned.protocol || rule.protocol.contains(self.protocol))
+            && (!self.pinned.local_port || rule.local_ports.contains(self.traffic.port))
+            && if self.pinned.local {
+                rule.local.contains(groups, self.traffic.local)
+            } else {
+                !rule.local.spans(groups).is_empty()
+            }
+            && match &rule.remote {
+                AddressMatch::Any => true,
+                AddressMatch::Members(_) => !self.pinned.remote,
+                own => meet(own.spans(groups), self.remotes),
+            }
+            && meet(rule.remote_ports.spans(), self.ports)
     }
 
-    /// Settles the shadow of what the denies leave of the cell. Their order does not matter: all come before the allow.
-    fn cell(&mut self, cell: &Cell<'a>, denies: &[Placed<'a>]) {
-        // The required packets that share the pinned remote dimensions with some packet of the cell.
+    /// The required packets that agree with some packet that the rule matches.
+    fn shadow<'b>(&self, (groups, rule): Placed<'b>) -> (&'b [Span<u128>], &'b [Span<u16>]) {
         let remotes = if self.pinned.remote {
-            &*cell.remote
+            rule.remote.spans(groups)
         } else {
             self.family.all()
         };
         let ports = if self.pinned.remote_port {
-            &*cell.remote_port
+            rule.remote_ports.spans()
         } else {
             ALL_PORTS
         };
-        if !self.open.meets(remotes, ports) {
-            return;
-        }
-        let mut meeting = Vec::new();
-        let mut widest: Option<(f64, Placed<'a>)> = None;
-        for deny in denies {
-            if !self.meets(*deny, cell) {
-                continue;
+        (remotes, ports)
+    }
+
+    /// Whether two rules that concern the question match a packet in question both. Packets outside the region may count;
+    /// that makes the answer no less right, only later.
+    fn meet(&self, (own_groups, own): Placed<'_>, (other_groups, other): Placed<'_>) -> bool {
+        (self.pinned.protocol || meet(own.protocol.spans(), other.protocol.spans()))
+            && (self.pinned.local_port || meet(own.local_ports.spans(), other.local_ports.spans()))
+            && meet(own.remote_ports.spans(), other.remote_ports.spans())
+            && match (&own.remote, &other.remote) {
+                (AddressMatch::Any, _) | (_, AddressMatch::Any) => true,
+                (AddressMatch::Members(own), AddressMatch::Members(other)) => own == other,
+                (AddressMatch::Members(_), _) | (_, AddressMatch::Members(_)) => false,
+                (own, other) => meet(own.spans(own_groups), other.spans(other_groups)),
             }
-            meeting.push(*deny);
-            let covered = self.covered(*deny, cell);
-            if widest.is_none_or(|(most, _)| covered > most) {
-                widest = Some((covered, *deny));
-            }
-        }
-        match widest {
-            None => drop(self.open.take(remotes, ports)),
-            Some((_, deny)) => self.cut(cell.clone(), deny, &meeting),
-        }
+            && (self.pinned.local || meet(own.local.spans(own_groups), other.local.spans(other_groups)))
     }
 
-    fn meets(&self, (groups, deny): Placed<'_>, cell: &Cell<'_>) -> bool {
-        (self.pinned.protocol || meet(deny.protocol.spans(), &cell.protocol))
-            && (self.pinned.local_port || meet(deny.local_ports.spans(), &cell.local_port))
-            && (!self.by_address || meet(deny.remote.spans(groups), &cell.remote))
-            && meet(deny.remote_ports.spans(), &cell.remote_port)
-            && (self.pinned.local || meet(deny.local.spans(groups), &cell.local))
-    }
-
-    /// The part of the cell that a deny covers, roughly: it only chooses which deny cuts first.
-    fn covered(&self, (groups, deny): Placed<'_>, cell: &Cell<'_>) -> f64 {
-        let mut out = part(deny.remote_ports.spans(), &cell.remote_port);
-        if !self.pinned.protocol {
-            out *= part(deny.protocol.spans(), &cell.protocol);
+    /// The rule as far as it is asked about.
+    fn item(&self, (groups, rule): Placed<'a>, members: &[&str]) -> Item<'a> {
+        fn free<'a, T: Bound>(pinned: bool, own: &'a [Span<T>], all: &[Span<T>]) -> Reach<'a, T> {
+            if pinned { Reach::All } else { within(own, all) }
         }
-        if !self.pinned.local_port {
-            out *= part(deny.local_ports.spans(), &cell.local_port);
-        }
-        if !self.pinned.local {
-            out *= part(deny.local.spans(groups), &cell.local);
-        }
-        if self.by_address {
-            out *= part(deny.remote.spans(groups), &cell.remote);
-        }
-        out
-    }
-
-    /// Goes on with the pieces of the cell that lie outside the deny, dimension by dimension; what lies inside in all of
-    /// them is dropped. The dimensions that cast no shadow come first, since a piece that still has the whole shadow
-    /// settles the most packets.
-    fn cut(&mut self, mut cell: Cell<'a>, (groups, deny): Placed<'a>, next: &[Placed<'a>]) {
-        macro_rules! along {
-            ($dimension:ident, $spans:expr) => {{
-                let outside = SpanSet::difference_of(&cell.$dimension, $spans);
-                if !outside.is_empty() {
-                    let inside = SpanSet::intersection_of(&cell.$dimension, $spans);
-                    cell.$dimension = outside.into_spans().into();
-                    self.cell(&cell, next);
-                    cell.$dimension = inside.into_spans().into();
+        Item {
+            allows: rule.action == Action::Allow,
+            protocol: free(self.pinned.protocol, rule.protocol.spans(), ALL_PROTOCOLS),
+            remote: match &rule.remote {
+                AddressMatch::Any => Reach::All,
+                AddressMatch::Members(group) => {
+                    members.binary_search(&&**group).map_or(Reach::Spans(&[]), Reach::Point)
                 }
-            }};
-        }
-        if !self.pinned.protocol {
-            along!(protocol, deny.protocol.spans());
-        }
-        if !self.pinned.local_port {
-            along!(local_port, deny.local_ports.spans());
-        }
-        if !self.pinned.local {
-            along!(local, deny.local.spans(groups));
-        }
-        along!(remote_port, deny.remote_ports.spans());
-        if self.by_address {
-            along!(remote, deny.remote.spans(groups));
+                // Members of groups lie outside of every prefix.
+                own if members.is_empty() => within(own.spans(groups), self.remotes),
+                own => Reach::Spans(own.spans(groups)),
+            },
+            remote_port: within(rule.remote_ports.spans(), self.ports),
+            local: free(self.pinned.local, rule.local.spans(groups), self.family.all()),
+            local_port: free(self.pinned.local_port, rule.local_ports.spans(), ALL_PORTS),
         }
     }
 }
 
-/// The part of a set that lies in sorted spans, between 0 and 1.
-fn part<T: Bound>(spans: &[Span<T>], set: &[Span<T>]) -> f64 {
-    let mut covered = 0.0;
-    let mut whole = 0.0;
-    for window in set {
-        whole += window.length();
-        covered += clip(spans, *window).map(|span| span.length()).sum::<f64>();
+/// What sorted spans are of all there is.
+fn within<'a, T: Bound>(own: &'a [Span<T>], all: &[Span<T>]) -> Reach<'a, T> {
+    let hull = all.first().zip(all.last());
+    let covered = hull.is_some_and(|(first, last)| {
+        own.iter()
+            .any(|span| span.first <= first.first && last.last <= span.last)
+    });
+    if covered { Reach::All } else { Reach::Spans(own) }
+}
+
+/// The packets in question: a product of sorted spans, some of the dimensions pinned.
+#[derive(Clone, Debug)]
+struct Space {
+    remote: (Role, Vec<Span<u128>>),
+    remote_port: (Role, Vec<Span<u16>>),
+    local: Vec<Span<u128>>,
+    local_port: Vec<Span<u16>>,
+    protocol: Vec<Span<u8>>,
+    /// Points beside the remote addresses: members of groups.
+    points: usize,
+}
+
+impl Space {
+    fn new(question: &Question<'_>, points: usize) -> Self {
+        let role = |pinned: bool, role: Role| if pinned { role } else { Role::Free };
+        Self {
+            remote: (role(question.pinned.remote, Role::Column), question.remotes.to_vec()),
+            remote_port: (role(question.pinned.remote_port, Role::Row), question.ports.to_vec()),
+            local: question.family.all().to_vec(),
+            local_port: ALL_PORTS.to_vec(),
+            protocol: ALL_PROTOCOLS.to_vec(),
+            points,
+        }
     }
-    covered / whole
+
+    /// The packets of `open` that agree with some allowed packet; with every dimension pinned, also which items deny some.
+    fn search(
+        &self,
+        items: &[Item<'_>],
+        open: &Region,
+        deciders: Option<&mut [bool]>,
+        work: &mut Work,
+    ) -> Result<Region, Exhausted> {
+        let exact = deciders.is_some();
+        let sorted = self.sorted(items);
+        let bits = sorted.bits.len();
+        let remote = line(
+            self.remote.0,
+            &self.remote.1,
+            self.points,
+            bits,
+            &sorted.remote,
+            exact,
+            work,
+        )?;
+        let port = line(
+            self.remote_port.0,
+            &self.remote_port.1,
+            0,
+            bits,
+            &sorted.remote_port,
+            exact,
+            work,
+        )?;
+        let local = line(Role::Free, &self.local, 0, bits, &sorted.local, exact, work)?;
+        let local_port = line(Role::Free, &self.local_port, 0, bits, &sorted.local_port, exact, work)?;
+        let protocol = line(Role::Free, &self.protocol, 0, bits, &sorted.protocol, exact, work)?;
+        let rows = if self.remote_port.0 == Role::Row {
+            port.axis.floors.len()
+        } else {
+            1
+        };
+        let columns = if self.remote.0 == Role::Column {
+            remote.axis.floors.len()
+        } else {
+            1
+        };
+        work.spend(rows * search::words(columns) + rows + columns)?;
+        let mut answer = Answer::new(rows, columns, exact.then_some(items.len()));
+        let (remote_values, port_values) = (remote.values, port.values);
+        let axes = vec![remote.axis, port.axis, local.axis, local_port.axis, protocol.axis];
+        let part = search::Part {
+            codes: sorted.bits,
+            ground: sorted.ground,
+            axes,
+        };
+        search::search(&part, &mut answer, work)?;
+        if let Some(deciders) = deciders {
+            for (position, decides) in deciders.iter_mut().enumerate() {
+                *decides |= answer.has_decider(position);
+            }
+        }
+        // Rows with the same columns make one block.
+        let mut blocks: Vec<(Vec<u64>, Vec<Span<u16>>)> = Vec::new();
+        let mut known: std::collections::HashMap<&[u64], usize> = std::collections::HashMap::new();
+        for (row, bits) in answer.rows().enumerate() {
+            if bits.iter().all(|word| *word == 0) {
+                continue;
+            }
+            let at = *known.entry(bits).or_insert_with(|| {
+                blocks.push((bits.to_vec(), Vec::new()));
+                blocks.len() - 1
+            });
+            if let Some((_, ports)) = blocks.get_mut(at) {
+                match port_values.get(row) {
+                    Some(values) => ports.extend(values),
+                    None => ports.extend(&self.remote_port.1),
+                }
+            }
+        }
+        let mut out = Vec::with_capacity(blocks.len());
+        for (bits, ports) in blocks {
+            let remotes: SpanSet<u128> = if self.remote.0 == Role::Column {
+                let columns = remote_values.iter().enumerate();
+                let yes = columns.filter(|(at, _)| bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1));
+                let spans: Vec<Span<u128>> = yes.flat_map(|(_, values)| values).copied().collect();
+                work.spend(spans.len() * 4 + bits.len() * 64)?;
+                spans.into_iter().collect()
+            } else {
+                self.remote.1.iter().copied().collect()
+            };
+            out.push(Block {
+                remotes,
+                ports: ports.into_iter().collect(),
+            });
+        }
+        Region::of(out).intersection(open, work)
+    }
+
+    /// The items by how they take part: those that match everything but for one dimension, and the rest.
+    fn sorted<'a>(&self, items: &[Item<'a>]) -> Sorted<'a> {
+        let mut out = Sorted {
+            ground: NOTHING,
+            ..Sorted::default()
+        };
+        for (position, item) in items.iter().enumerate() {
+            let code = code(position, item.allows);
+            let told = [
+                is_told(&item.remote),
+                is_told(&item.remote_port),
+                is_told(&item.local),
+                is_told(&item.local_port),
+                is_told(&item.protocol),
+            ];
+            let part = match told.iter().filter(|told| **told).count() {
+                0 => {
+                    out.ground = code;
+                    // Nothing later decides.
+                    break;
+                }
+                1 => Part::Floor(code),
+                _ => {
+                    out.bits.push(code);
+                    Part::Bit(out.bits.len() - 1)
+                }
+            };
+            let floor = matches!(part, Part::Floor(_));
+            // A slab takes part in the axis that tells it apart only.
+            if !floor || is_told(&item.remote) {
+                out.remote.push((part, item.remote));
+            }
+            if !floor || is_told(&item.remote_port) {
+                out.remote_port.push((part, item.remote_port));
+            }
+            if !floor || is_told(&item.local) {
+                out.local.push((part, item.local));
+            }
+            if !floor || is_told(&item.local_port) {
+                out.local_port.push((part, item.local_port));
+            }
+            if !floor || is_told(&item.protocol) {
+                out.protocol.push((part, item.protocol));
+            }
+        }
+        out
+    }
+}
+
+fn is_told<T>(reach: &Reach<'_, T>) -> bool {
+    !matches!(reach, Reach::All)
+}
+
+/// Items by how they take part in each axis.
+#[derive(Debug, Default)]
+struct Sorted<'a> {
+    bits: Vec<Code>,
+    ground: Code,
+    remote: Vec<(Part, Reach<'a, u128>)>,
+    remote_port: Vec<(Part, Reach<'a, u16>)>,
+    local: Vec<(Part, Reach<'a, u128>)>,
+    local_port: Vec<(Part, Reach<'a, u16>)>,
+    protocol: Vec<(Part, Reach<'a, u8>)>,
 }

@@ -2,9 +2,17 @@
 //!
 //! Of all that a probe or a reply is made of, only these two vary: protocol, server address and health check port are
 //! fixed. So a set of required packets is a set in the plane. It is held as blocks, each a set of addresses times a set of
-//! ports: cutting a block by a rule leaves two blocks, however many prefixes and port ranges the rule has.
+//! ports: cutting a block by a rule leaves two blocks, however many prefixes and port ranges the rule has. No port is in two
+//! blocks, so that two sets are joined in one walk along the ports.
 
-use super::{Span, SpanSet, share::Count, span::meet};
+use std::collections::BTreeMap;
+
+use super::{
+    Span, SpanSet,
+    share::Count,
+    span::meet,
+    work::{Exhausted, Work},
+};
 
 /// All pairs of an address of one set and a port of another; never empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,7 +23,7 @@ pub struct Block {
     pub ports: SpanSet<u16>,
 }
 
-/// A set of pairs, as disjoint blocks.
+/// A set of pairs, as blocks of different addresses and disjoint ports.
 #[derive(Clone, Debug, Default)]
 pub struct Region(Vec<Block>);
 
@@ -25,17 +33,39 @@ impl From<Block> for Region {
     }
 }
 
+/// Which pairs of two sets an operation keeps.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Keep {
+    Either,
+    Both,
+    FirstOnly,
+}
+
 impl Region {
+    /// The set of blocks with disjoint ports.
+    pub(crate) fn of(blocks: Vec<Block>) -> Self {
+        let mut out = Self(
+            blocks
+                .into_iter()
+                .filter(|block| !block.remotes.is_empty() && !block.ports.is_empty())
+                .collect(),
+        );
+        out.merge();
+        out
+    }
+
     /// Whether no pair is in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds pairs that are not in the set yet.
-    pub fn add_disjoint(&mut self, more: impl IntoIterator<Item = Block>) {
-        self.0.extend(more);
-        self.merge();
+    /// How many spans it is made of.
+    pub(crate) fn size(&self) -> usize {
+        self.0
+            .iter()
+            .map(|block| block.remotes.spans().len() + block.ports.spans().len())
+            .sum()
     }
 
     /// Whether some pair of an address and a port of these sorted spans is in the set.
@@ -47,31 +77,31 @@ impl Region {
     }
 
     /// Takes all pairs of an address and a port of these sorted spans out, and returns those that were in.
-    pub fn take(&mut self, remotes: &[Span<u128>], ports: &[Span<u16>]) -> Vec<Block> {
+    pub(crate) fn take(&mut self, remotes: &[Span<u128>], ports: &[Span<u16>]) -> Self {
         let mut taken = Vec::new();
         if !self.meets(remotes, ports) {
-            return taken;
+            return Self(taken);
         }
         let mut rest = Vec::with_capacity(self.0.len() + 1);
         for block in self.0.drain(..) {
-            let inside = SpanSet::intersection_of(block.remotes.spans(), remotes);
             let hit = SpanSet::intersection_of(block.ports.spans(), ports);
+            let inside = SpanSet::intersection_of(block.remotes.spans(), remotes);
             if inside.is_empty() || hit.is_empty() {
                 rest.push(block);
                 continue;
             }
-            let outside = SpanSet::difference_of(block.remotes.spans(), remotes);
             let missed = SpanSet::difference_of(block.ports.spans(), ports);
+            let outside = SpanSet::difference_of(block.remotes.spans(), remotes);
+            if !missed.is_empty() {
+                rest.push(Block {
+                    remotes: block.remotes,
+                    ports: missed,
+                });
+            }
             if !outside.is_empty() {
                 rest.push(Block {
                     remotes: outside,
-                    ports: block.ports,
-                });
-            }
-            if !missed.is_empty() {
-                rest.push(Block {
-                    remotes: inside.clone(),
-                    ports: missed,
+                    ports: hit.clone(),
                 });
             }
             taken.push(Block {
@@ -81,52 +111,127 @@ impl Region {
         }
         self.0 = rest;
         self.merge();
+        let mut taken = Self(taken);
+        taken.merge();
         taken
     }
 
-    /// Joins blocks of equal ports: their number stays that of the different port sets.
+    /// Joins blocks of equal addresses: their number stays that of the different sets of addresses.
     fn merge(&mut self) {
         if self.0.len() < 2 {
             return;
         }
-        self.0.sort_unstable_by(|a, b| a.ports.spans().cmp(b.ports.spans()));
+        self.0.sort_unstable_by(|a, b| a.remotes.spans().cmp(b.remotes.spans()));
         let mut merged: Vec<Block> = Vec::with_capacity(self.0.len());
+        let mut ports: Vec<Span<u16>> = Vec::new();
         for block in self.0.drain(..) {
             match merged.last_mut() {
-                Some(last) if last.ports == block.ports => last.remotes = last.remotes.union(&block.remotes),
-                _ => merged.push(block),
+                Some(last) if last.remotes == block.remotes => {
+                    if ports.is_empty() {
+                        ports.extend(last.ports.spans());
+                    }
+                    ports.extend(block.ports.spans());
+                }
+                last => {
+                    if let Some(last) = last
+                        && !ports.is_empty()
+                    {
+                        last.ports = ports.drain(..).collect();
+                    }
+                    merged.push(block);
+                }
             }
+        }
+        if let Some(last) = merged.last_mut()
+            && !ports.is_empty()
+        {
+            last.ports = ports.into_iter().collect();
         }
         self.0 = merged;
     }
 
-    /// The pairs of this set that are not in `other`.
-    #[must_use]
-    pub fn difference(mut self, other: &Self) -> Self {
-        for hole in &other.0 {
-            self.take(hole.remotes.spans(), hole.ports.spans());
+    /// An operation, pair by pair. Ports of one set's blocks are disjoint, so that what meets is found along one line.
+    fn overlay(&self, other: &Self, keep: Keep, work: &mut Work) -> Result<Self, Exhausted> {
+        let (left, right) = (self.by_ports(), other.by_ports());
+        work.spend(left.len() + right.len())?;
+        // The spans of ports that each pair of blocks has in common; no block of a set stands for its outside.
+        let mut common: BTreeMap<(Option<usize>, Option<usize>), Vec<Span<u16>>> = BTreeMap::new();
+        let (mut left, mut right) = (left.as_slice(), right.as_slice());
+        let mut next = Some(0u16);
+        while let Some(from) = next {
+            let (own, own_end) = at(&mut left, from);
+            let (others, others_end) = at(&mut right, from);
+            let last = own_end.min(others_end);
+            if own.is_some() || others.is_some() {
+                common
+                    .entry((own, others))
+                    .or_default()
+                    .push(Span { first: from, last });
+            }
+            next = last.checked_add(1);
         }
-        self
+        let empty = SpanSet::default();
+        let mut out = Vec::with_capacity(common.len());
+        for ((own, others), ports) in common {
+            let remotes = |region: &Self, at: Option<usize>| {
+                at.and_then(|at| region.0.get(at))
+                    .map(|block| block.remotes.spans().len())
+            };
+            work.spend(remotes(self, own).unwrap_or(0) + remotes(other, others).unwrap_or(0) + ports.len())?;
+            let own = own
+                .and_then(|own| self.0.get(own))
+                .map_or(&empty, |block| &block.remotes);
+            let others = others
+                .and_then(|others| other.0.get(others))
+                .map_or(&empty, |block| &block.remotes);
+            let remotes = match keep {
+                Keep::Either => own.union(others),
+                Keep::Both => own.intersection(others),
+                Keep::FirstOnly => own.difference(others),
+            };
+            out.push(Block {
+                remotes,
+                ports: ports.into_iter().collect(),
+            });
+        }
+        Ok(Self::of(out))
     }
 
-    /// Adds the pairs of `other`.
-    #[must_use]
-    pub fn union(mut self, other: &Self) -> Self {
-        let fresh = other.clone().difference(&self);
-        self.add_disjoint(fresh.0);
-        self
+    /// The spans of ports of all blocks in order, with the block's place.
+    fn by_ports(&self) -> Vec<(Span<u16>, usize)> {
+        let blocks = self.0.iter().enumerate();
+        let mut out: Vec<_> = blocks
+            .flat_map(|(at, block)| block.ports.spans().iter().map(move |span| (*span, at)))
+            .collect();
+        out.sort_unstable();
+        out
+    }
+
+    /// The pairs of this set that are not in `other`.
+    pub(crate) fn difference(&self, other: &Self, work: &mut Work) -> Result<Self, Exhausted> {
+        self.overlay(other, Keep::FirstOnly, work)
+    }
+
+    /// The pairs of either set.
+    pub(crate) fn union(&self, other: &Self, work: &mut Work) -> Result<Self, Exhausted> {
+        self.overlay(other, Keep::Either, work)
+    }
+
+    /// The pairs of both sets.
+    pub(crate) fn intersection(&self, other: &Self, work: &mut Work) -> Result<Self, Exhausted> {
+        self.overlay(other, Keep::Both, work)
     }
 
     /// The remote addresses of all pairs.
     #[must_use]
     pub fn remotes(&self) -> SpanSet<u128> {
-        self.0.iter().flat_map(|block| block.remotes.spans()).copied().collect()
+        SpanSet::union_of(self.0.iter().map(|block| &block.remotes))
     }
 
     /// The remote ports of all pairs.
     #[must_use]
     pub fn ports(&self) -> SpanSet<u16> {
-        self.0.iter().flat_map(|block| block.ports.spans()).copied().collect()
+        SpanSet::union_of(self.0.iter().map(|block| &block.ports))
     }
 
     /// The smallest pair, by address and then port.
@@ -149,6 +254,20 @@ impl Region {
     }
 }
 
+/// The block at a port, and the last port for which that holds; passes over spans that end before.
+fn at(spans: &mut &[(Span<u16>, usize)], port: u16) -> (Option<usize>, u16) {
+    while let Some(((span, _), rest)) = spans.split_first()
+        && span.last < port
+    {
+        *spans = rest;
+    }
+    match spans.first() {
+        Some((span, block)) if span.first <= port => (Some(*block), span.last),
+        Some((span, _)) => (None, span.first - 1),
+        None => (None, u16::MAX),
+    }
+}
+
 impl IntoIterator for Region {
     type Item = Block;
     type IntoIter = std::vec::IntoIter<Block>;
@@ -160,6 +279,7 @@ impl IntoIterator for Region {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
 
     use super::*;
@@ -194,9 +314,9 @@ mod tests {
     }
 
     fn built(blocks: &[Block]) -> Region {
-        blocks
-            .iter()
-            .fold(Region::default(), |region, block| region.union(&block.clone().into()))
+        blocks.iter().fold(Region::default(), |region, block| {
+            region.union(&block.clone().into(), &mut Work::new(u64::MAX)).unwrap()
+        })
     }
 
     proptest! {
@@ -205,8 +325,10 @@ mod tests {
             a in prop::collection::vec(block(), 0..4), b in prop::collection::vec(block(), 0..4),
         ) {
             let (left, right) = (built(&a), built(&b));
-            let rest = left.clone().difference(&right);
-            let both = left.clone().union(&right);
+            let work = &mut Work::new(u64::MAX);
+            let rest = left.difference(&right, work).unwrap();
+            let both = left.union(&right, work).unwrap();
+            let common = left.intersection(&right, work).unwrap();
             for remote in 0..SIDE {
                 for port in 0..SIDE {
                     let (in_a, in_b) = (holds(&a, remote, port) > 0, holds(&b, remote, port) > 0);
@@ -214,7 +336,15 @@ mod tests {
                     prop_assert_eq!(holds(&left.0, remote, port), usize::from(in_a));
                     prop_assert_eq!(holds(&rest.0, remote, port), usize::from(in_a && !in_b));
                     prop_assert_eq!(holds(&both.0, remote, port), usize::from(in_a || in_b));
+                    prop_assert_eq!(holds(&common.0, remote, port), usize::from(in_a && in_b));
                     prop_assert_eq!(left.meets(&[Span::one(remote.into())], &[Span::one(port)]), in_a);
+                }
+            }
+            for region in [&left, &rest, &both, &common] {
+                for (at, block) in region.0.iter().enumerate() {
+                    let others = region.0.iter().skip(at + 1);
+                    prop_assert!(others.clone().all(|other| other.remotes != block.remotes), "blocks of the same addresses");
+                    prop_assert!(others.clone().all(|other| !meet(other.ports.spans(), block.ports.spans())));
                 }
             }
             let smallest = (0..SIDE).flat_map(|r| (0..SIDE).map(move |p| (r, p))).find(|(r, p)| holds(&a, *r, *p) > 0);
@@ -229,7 +359,7 @@ mod tests {
                 for port in 0..SIDE {
                     let was = holds(&a, remote, port) > 0;
                     let out = holds(std::slice::from_ref(&hole), remote, port) > 0;
-                    prop_assert_eq!(holds(&taken, remote, port), usize::from(was && out));
+                    prop_assert_eq!(holds(&taken.0, remote, port), usize::from(was && out));
                     prop_assert_eq!(holds(&rest.0, remote, port), usize::from(was && !out));
                 }
             }

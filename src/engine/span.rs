@@ -154,7 +154,40 @@ impl<T: Bound> SpanSet<T> {
     /// The numbers in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        self.0.iter().chain(&other.0).copied().collect()
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut out = Vec::with_capacity(self.0.len().max(other.0.len()));
+        loop {
+            let next = match (left.peek(), right.peek()) {
+                (Some(a), Some(b)) if a.first <= b.first => left.next(),
+                (Some(_), None) => left.next(),
+                _ => right.next(),
+            };
+            let Some(next) = next else {
+                return Self(out);
+            };
+            append(&mut out, *next);
+        }
+    }
+
+    /// The numbers in any of several sets: neighbours joined two by two, so that each number is looked at a few times only.
+    #[must_use]
+    pub fn union_of<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self
+    where
+        T: 'a,
+    {
+        let mut waiting: Vec<(u32, Self)> = Vec::new();
+        for set in sets {
+            let (mut rank, mut joined) = (0, set.clone());
+            while let Some((_, other)) = waiting.pop_if(|(own, _)| *own <= rank) {
+                joined = joined.union(&other);
+                rank += 1;
+            }
+            waiting.push((rank, joined));
+        }
+        waiting.into_iter().rev().fold(
+            Self::default(),
+            |all, (_, set)| if all.is_empty() { set } else { all.union(&set) },
+        )
     }
 
     /// The numbers of this set that are not in `other`.
@@ -176,13 +209,7 @@ impl<T: Bound> FromIterator<Span<T>> for SpanSet<T> {
         spans.sort_unstable();
         let mut out: Vec<Span<T>> = Vec::with_capacity(spans.len());
         for span in spans {
-            match out.last_mut() {
-                // Touching spans merge too: the invariant asks for the fewest.
-                Some(previous) if previous.last.after().is_none_or(|next| span.first <= next) => {
-                    previous.last = previous.last.max(span.last);
-                }
-                _ => out.push(span),
-            }
+            append(&mut out, span);
         }
         Self(out)
     }
@@ -191,6 +218,17 @@ impl<T: Bound> FromIterator<Span<T>> for SpanSet<T> {
 impl<T: Bound> From<Span<T>> for SpanSet<T> {
     fn from(span: Span<T>) -> Self {
         Self(vec![span])
+    }
+}
+
+/// Adds a span that begins no earlier than the last one.
+fn append<T: Bound>(out: &mut Vec<Span<T>>, span: Span<T>) {
+    match out.last_mut() {
+        // Touching spans merge too: the invariant asks for the fewest.
+        Some(previous) if previous.last.after().is_none_or(|next| span.first <= next) => {
+            previous.last = previous.last.max(span.last);
+        }
+        _ => out.push(span),
     }
 }
 
@@ -209,7 +247,15 @@ pub(crate) fn contains<T: Bound>(spans: &[Span<T>], number: T) -> bool {
 /// Whether two sorted lists of spans have a number in common.
 #[inline]
 pub(crate) fn meet<T: Bound>(left: &[Span<T>], right: &[Span<T>]) -> bool {
-    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    let (few, many) = if left.len() <= right.len() {
+        (left, right)
+    } else {
+        (right, left)
+    };
+    if few.len() * 8 < many.len() {
+        return few.iter().any(|span| clip(many, *span).next().is_some());
+    }
+    let (mut left, mut right) = (few.iter().peekable(), many.iter().peekable());
     while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
         if a.last < b.first {
             left.next();

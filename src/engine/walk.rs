@@ -4,7 +4,12 @@
 //! answers so far. Only dropped packets are walked: an allowed packet is its own example on every dimension, so no
 //! item fails for it.
 
-use super::{CheckId, Dimension, Leg, Region, Traffic, filter::Filter, reach::Pinned};
+use super::{
+    CheckId, Dimension, Leg, Region, Traffic,
+    filter::Filter,
+    reach::{Pinned, Reached},
+    work::{Exhausted, Work},
+};
 
 /// For each item that fails for some packet of `dropped`: the packets for which it fails, its blocked set. In table order.
 pub(crate) fn blocked_sets(
@@ -13,7 +18,8 @@ pub(crate) fn blocked_sets(
     leg: Leg,
     items: &[(CheckId, Dimension)],
     dropped: &Region,
-) -> Vec<(CheckId, Dimension, Region)> {
+    work: &mut Work,
+) -> Result<Vec<(CheckId, Dimension, Region)>, Exhausted> {
     let mut out: Vec<(CheckId, Dimension, Region)> = Vec::with_capacity(items.len());
     // Regions that agree on what is held.
     let mut groups = vec![(Pinned::default(), dropped.clone())];
@@ -26,14 +32,25 @@ pub(crate) fn blocked_sets(
         for (held, region) in groups {
             let mut pinned = held;
             pinned.pin(dimension);
-            let satisfied = filter.reachable(traffic, leg, pinned, &region);
-            let unsatisfied = region.difference(&satisfied);
-            if !satisfied.is_empty() {
-                next.push((pinned, satisfied));
+            let reached = if filter.has_free(pinned) {
+                filter.reachable(traffic, leg, pinned, &region, work)?
+            } else {
+                // No other packet is like a dropped one.
+                Reached {
+                    yes: Region::default(),
+                    no: region,
+                }
+            };
+            if !reached.yes.is_empty() {
+                next.push((pinned, reached.yes));
             }
-            if !unsatisfied.is_empty() {
-                blocked.add_disjoint(unsatisfied.clone());
-                next.push((held, unsatisfied));
+            if !reached.no.is_empty() {
+                blocked = if blocked.is_empty() {
+                    reached.no.clone()
+                } else {
+                    blocked.union(&reached.no, work)?
+                };
+                next.push((held, reached.no));
             }
         }
         groups = next;
@@ -41,7 +58,7 @@ pub(crate) fn blocked_sets(
             out.push((check, dimension, blocked));
         }
     }
-    out
+    Ok(out)
 }
 
 impl Pinned {

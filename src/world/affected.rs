@@ -28,12 +28,21 @@ pub struct Affected {
 impl Affected {
     /// True when nobody is.
     #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
+    /// Adds those of another change.
+    pub fn merge(&mut self, more: Self) {
+        self.backend_servers.extend(more.backend_servers);
+        self.load_balancers.extend(more.load_balancers);
+        self.security_groups.extend(more.security_groups);
+        self.network_acls.extend(more.network_acls);
+        self.requests.extend(more.requests);
+    }
+
     /// Those of a kind; `None` for kinds that have no state of their own.
-    pub(crate) fn of_mut(&mut self, kind: Kind) -> Option<&mut BTreeSet<Key>> {
+    pub fn of_mut(&mut self, kind: Kind) -> Option<&mut BTreeSet<Key>> {
         match kind {
             Kind::BackendServer => Some(&mut self.backend_servers),
             Kind::LoadBalancer => Some(&mut self.load_balancers),

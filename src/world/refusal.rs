@@ -16,12 +16,13 @@ pub enum RefusalReason {
     HealthCheckDisabled,
     BackendNotUnhealthy,
     HealthCheckSourcesUnknown,
+    TooIntricate,
 }
 
 impl RefusalReason {
     /// The word used in conditions.
     #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::ReferenceNotFound => reasons::REFERENCE_NOT_FOUND,
             Self::InvalidSpec => reasons::INVALID_SPEC,
@@ -31,12 +32,13 @@ impl RefusalReason {
             Self::HealthCheckDisabled => reasons::HEALTH_CHECK_DISABLED,
             Self::BackendNotUnhealthy => reasons::BACKEND_NOT_UNHEALTHY,
             Self::HealthCheckSourcesUnknown => reasons::HEALTH_CHECK_SOURCES_UNKNOWN,
+            Self::TooIntricate => reasons::TOO_INTRICATE,
         }
     }
 
     /// Whether the objects themselves are at fault, so that `Ready` is False.
     #[must_use]
-    pub(crate) fn is_unready(self) -> bool {
+    pub fn is_unready(self) -> bool {
         matches!(
             self,
             Self::ReferenceNotFound | Self::InvalidSpec | Self::AmbiguousNetworkAcl
@@ -97,7 +99,7 @@ pub struct Faults {
 impl Faults {
     /// The refusal that follows: missing objects first, then invalid values.
     #[must_use]
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
+    pub fn refusal(&self) -> Option<Refusal> {
         first(&self.missing, RefusalReason::ReferenceNotFound)
             .or_else(|| first(&self.invalid, RefusalReason::InvalidSpec))
     }

@@ -33,6 +33,7 @@ pub mod reasons {
     pub const HEALTH_CHECK_DISABLED: &str = "HealthCheckDisabled";
     pub const BACKEND_NOT_UNHEALTHY: &str = "BackendNotUnhealthy";
     pub const HEALTH_CHECK_SOURCES_UNKNOWN: &str = "HealthCheckSourcesUnknown";
+    pub const TOO_INTRICATE: &str = "TooIntricate";
     pub const ALL_HEALTHY: &str = "AllHealthy";
     pub const SOME_UNHEALTHY: &str = "SomeUnhealthy";
     pub const SOME_UNKNOWN: &str = "SomeUnknown";

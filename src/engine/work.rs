@@ -1,0 +1,37 @@
+//! A bound on the work that one diagnosis may take.
+//!
+//! Work is counted, not timed, so that the answer is the same on every machine: a unit is roughly one machine word read or
+//! one span touched. The searches here are fast on every list of rules that people write and on every one that was tried
+//! to slow them down; the bound is what remains to be said about all others.
+
+/// The work of one diagnosis: some tenths of a second.
+pub(crate) const LIMIT: u64 = 400_000_000;
+
+/// What is left of the work that may be done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    left: u64,
+    /// How many looks at other rules, or at pieces of the answer, each rule is worth before the search has it.
+    pub(crate) patience: usize,
+}
+
+/// The work that may be done was not enough.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Exhausted;
+
+impl Work {
+    /// So much work may be done.
+    pub(crate) const fn new(limit: u64) -> Self {
+        Self {
+            left: limit,
+            patience: 16,
+        }
+    }
+
+    /// Takes note of work that is about to be done.
+    pub(crate) fn spend(&mut self, units: usize) -> Result<(), Exhausted> {
+        let units = u64::try_from(units).unwrap_or(u64::MAX);
+        self.left = self.left.checked_sub(units).ok_or(Exhausted)?;
+        Ok(())
+    }
+}
