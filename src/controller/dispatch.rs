@@ -9,8 +9,8 @@ use crate::{
 
 use super::queue::{Lane, Queue};
 
-/// A load balancer counts all of its backends: one count for a burst of changes.
-const LOAD_BALANCER_DEBOUNCE: Duration = Duration::from_millis(150);
+/// A load balancer counts all of its backends: one count for a burst of changes, and two a second while they go on.
+const LOAD_BALANCER_DEBOUNCE: Duration = Duration::from_millis(500);
 /// A request is written moments after the mark that it asks about, and comes by another watch: this lets the mark come first.
 const REQUEST_DEBOUNCE: Duration = Duration::from_millis(100);
 
