@@ -24,3 +24,7 @@ mod lease;
 mod memory;
 #[path = "hostile/poison.rs"]
 mod poison;
+#[path = "hostile/requests.rs"]
+mod requests;
+#[path = "hostile/stale.rs"]
+mod stale;
