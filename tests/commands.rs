@@ -17,10 +17,10 @@ mod common;
 mod replica;
 
 use std::{
-    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::OnceLock,
 };
 
 use common::ControlPlane;
@@ -51,7 +51,7 @@ enum Step {
     /// The same, with what is typed where the text has a placeholder or only a part of a line; and the exit code.
     Typed(&'static str, Who, &'static str, i32, &'static [&'static str]),
     /// What the text takes for granted at this point.
-    Given(fn(&Scene)),
+    Given(fn()),
 }
 
 use Step::{Command as Run, Given, Typed};
@@ -98,8 +98,8 @@ const STEPS: &[Step] = &[
             "deployment.apps/elb-doctor configured",
         ],
     ),
-    Given(Scene::the_controller_runs),
-    Given(Scene::the_people_have_their_roles),
+    Given(the_controller_runs),
+    Given(the_people_have_their_roles),
     // README: who marks a backend server unhealthy. docs/operations.md: rights.
     Run(
         "kubectl -n shop create rolebinding health-reporter --clusterrole=elb-doctor-health-reporter --serviceaccount=shop:reporter",
@@ -111,7 +111,7 @@ const STEPS: &[Step] = &[
         ClusterAdmin,
         &["clusterrolebinding.rbac.authorization.k8s.io/restore created"],
     ),
-    Given(Scene::the_examples_are_applied),
+    Given(the_examples_are_applied),
     Run(
         r#"kubectl patch bes/web-1 --subresource=status --type=merge -p '{"status":{"health":{"state":"Unhealthy","reason":"ConnectTimeout"}}}'"#,
         Reporter,
@@ -123,7 +123,7 @@ const STEPS: &[Step] = &[
         Reporter,
         &["backendserver.elb-doctor.dev/web-2 patched"],
     ),
-    Given(Scene::the_servers_of_this_section_are_gone),
+    Given(the_servers_of_this_section_are_gone),
     // README: the answer in the status. What these print stands below them.
     Run(
         r#"kubectl patch bes/default-group-1 --subresource=status --type=merge -p '{"status":{"health":{"state":"Unhealthy","reason":"ConnectTimeout"}}}'"#,
@@ -141,7 +141,7 @@ const STEPS: &[Step] = &[
         Viewer,
         &[],
     ),
-    Given(Scene::the_other_examples_are_reported),
+    Given(the_other_examples_are_reported),
     Run("kubectl get bes,tsr", Viewer, &[]),
     // README: read the answer; describe your load balancer.
     Typed(
@@ -202,7 +202,7 @@ const STEPS: &[Step] = &[
         &["FaultsFound", "security_group_check_hc_source_ip_ingress"],
     ),
     // README, docs/checks/: the patches that `elb-doctor diagnose` prints.
-    Given(Scene::every_fix_that_is_shown_heals),
+    Given(every_fix_that_is_shown_heals),
 ];
 
 /// What is not run here, and why.
@@ -279,7 +279,6 @@ fn every_target_that_is_named_can_be_made() {
 
 #[test]
 fn every_command_does_what_the_text_says_with_the_rights_that_it_names() {
-    let scene = Scene::default();
     let shown: BTreeMap<String, Vec<String>> = in_texts()
         .into_iter()
         .filter(|command| !command.prints.is_empty())
@@ -288,13 +287,13 @@ fn every_command_does_what_the_text_says_with_the_rights_that_it_names() {
     for step in STEPS {
         let (text, who, typed, code, prints) = match step {
             Given(given) => {
-                given(&scene);
+                given();
                 continue;
             }
             Run(text, who, prints) => (*text, *who, *text, 0, *prints),
             Typed(text, who, typed, code, prints) => (*text, *who, *typed, *code, *prints),
         };
-        let output = scene.types(who, typed);
+        let output = types(who, typed);
         let printed = String::from_utf8_lossy(&output.stdout);
         let context = || format!("{who:?}: {typed}\n{printed}{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(code), "{}", context());
@@ -447,186 +446,188 @@ fn without_age(line: &str) -> String {
     words.join(" ")
 }
 
-/// Where the commands are typed.
-#[derive(Default)]
-struct Scene {
-    doctor: OnceCell<Replica>,
+/// The controller, which ends with this program.
+static DOCTOR: OnceLock<Replica> = OnceLock::new();
+
+fn the_controller_runs() {
+    // Who installs it for the cluster has not installed it for one namespace before.
+    kubectl(&[
+        "delete",
+        "role/elb-doctor",
+        "rolebinding/elb-doctor",
+        "-n",
+        "elb-doctor",
+    ]);
+    let doctor = Replica::start("elb-doctor", &["--workers=2"]);
+    doctor.until_ready();
+    doctor.until_logged("leading");
+    assert!(DOCTOR.set(doctor).is_ok());
 }
 
-impl Scene {
-    fn the_controller_runs(&self) {
-        // Who installs it for the cluster has not installed it for one namespace before.
-        kubectl(&[
-            "delete",
-            "role/elb-doctor",
-            "rolebinding/elb-doctor",
-            "-n",
-            "elb-doctor",
-        ]);
-        let doctor = Replica::start("elb-doctor", &["--workers=2"]);
-        doctor.until_ready();
-        doctor.until_logged("leading");
-        assert!(self.doctor.set(doctor).is_ok());
-    }
+fn the_people_have_their_roles() {
+    ControlPlane::get().namespace("shop");
+    accounts("shop");
+}
 
-    #[allow(clippy::unused_self, reason = "as all steps")]
-    fn the_people_have_their_roles(&self) {
-        ControlPlane::get().namespace("shop");
-        accounts("shop");
-    }
-
-    fn the_examples_are_applied(&self) {
-        for path in files(&repository().join("examples"), "yaml") {
-            if !path.ends_with("troubleshoot-request.yaml") {
-                passes(&self.types(Editor, &format!("kubectl apply -f {}", path.display())));
-            }
-        }
-        // The servers that the README takes for an example.
-        let mut server: Value =
-            serde_json::from_slice(&self.types(Viewer, "kubectl get bes/default-group-1 -o json").stdout).unwrap();
-        for name in ["web-1", "web-2"] {
-            server["metadata"] = json!({ "name": name });
-            passes(&self.feeds("shop", Editor, "kubectl apply -f -", &server.to_string()));
+fn the_examples_are_applied() {
+    for path in files(&repository().join("examples"), "yaml") {
+        if !path.ends_with("troubleshoot-request.yaml") {
+            passes(&types(Editor, &format!("kubectl apply -f {}", path.display())));
         }
     }
-
-    fn the_servers_of_this_section_are_gone(&self) {
-        until("shop", "bes/web-1", "Diagnosed", "True/FaultsFound");
-        until("shop", "bes/web-2", "Healthy", "True/Reported");
-        passes(&self.types(Editor, "kubectl delete bes/web-1 bes/web-2"));
+    // The servers that the README takes for an example.
+    let mut server: Value =
+        serde_json::from_slice(&types(Viewer, "kubectl get bes/default-group-1 -o json").stdout).unwrap();
+    for name in ["web-1", "web-2"] {
+        server["metadata"] = json!({ "name": name });
+        passes(&feeds("shop", Editor, "kubectl apply -f -", &server.to_string()));
     }
+}
 
-    /// Each example has in its manifest what is reported of its servers.
-    fn the_other_examples_are_reported(&self) {
-        let mut reports = String::new();
-        for path in files(&repository().join("examples"), "yaml") {
-            let text = std::fs::read_to_string(path).unwrap();
-            for document in serde_saphyr::from_multiple::<Value>(&text).unwrap() {
-                let health = &document["status"]["health"];
-                if let (Some(name), Some(state)) = (document["metadata"]["name"].as_str(), health["state"].as_str()) {
-                    reports += &format!("{name} {state} {}\n", health["reason"].as_str().unwrap_or_default());
-                }
+fn the_servers_of_this_section_are_gone() {
+    until("shop", "bes/web-1", "Diagnosed", "True/FaultsFound");
+    until("shop", "bes/web-2", "Healthy", "True/Reported");
+    passes(&types(Editor, "kubectl delete bes/web-1 bes/web-2"));
+}
+
+/// Each example has in its manifest what is reported of its servers.
+fn the_other_examples_are_reported() {
+    let mut reports = String::new();
+    for path in files(&repository().join("examples"), "yaml") {
+        let text = std::fs::read_to_string(path).unwrap();
+        for document in serde_saphyr::from_multiple::<Value>(&text).unwrap() {
+            let health = &document["status"]["health"];
+            if let (Some(name), Some(state)) = (document["metadata"]["name"].as_str(), health["state"].as_str()) {
+                reports.extend([
+                    name,
+                    " ",
+                    state,
+                    " ",
+                    health["reason"].as_str().unwrap_or_default(),
+                    "
+",
+                ]);
             }
         }
-        passes(&self.feeds("shop", Reporter, "examples/reporter.sh -n shop", &reports));
-        eventually("a diagnosis of each", || {
-            let output = self.types(Viewer, "kubectl get bes --no-headers");
-            let table = String::from_utf8_lossy(&output.stdout).into_owned();
-            let faults = table.lines().filter(|line| line.contains("FaultsFound")).count();
-            let rest = [
-                "NoFaultFound",
-                "BackendNotUnhealthy",
-                "IPBackendUnsupported",
-                "NotAssociatedWithListener",
-            ];
-            let others = table
-                .lines()
-                .filter(|line| rest.iter().any(|word| line.contains(word)))
-                .count();
-            if faults == 7 && others == 4 { Ok(()) } else { Err(table) }
-        });
     }
-
-    /// Whoever may edit can type each fix that the texts show, and it heals.
-    fn every_fix_that_is_shown_heals(&self) {
-        let mut typed = 0;
-        let mut pages = vec![repository().join("README.md")];
-        pages.extend(files(&repository().join("docs/checks"), "md"));
-        for page in pages {
-            let text = std::fs::read_to_string(&page).unwrap();
-            let patches: Vec<&str> = console_blocks(&text)
-                .into_iter()
-                .filter(|block| block[0].starts_with("$ elb-doctor"))
-                .flatten()
-                .filter_map(|line| line.strip_prefix("    "))
-                .filter(|line| line.starts_with("kubectl "))
-                .collect();
-            if patches.is_empty() {
-                continue;
-            }
-            let world = match text.split_once("```yaml\n") {
-                Some((_, rest)) => rest.split_once("```\n").unwrap().0.to_owned(),
-                None => std::fs::read_to_string(repository().join("examples/acl-order.yaml")).unwrap(),
-            };
-            let namespace = format!(
-                "fix-{}",
-                page.file_stem()
-                    .unwrap()
-                    .to_string_lossy()
-                    .to_lowercase()
-                    .replace('_', "-")
-            );
-            people(&namespace);
-            let manifests = world.replace("namespace: shop", &format!("namespace: {namespace}"));
-            passes(&self.feeds(&namespace, Editor, "kubectl apply -f -", &manifests));
-            for document in serde_saphyr::from_multiple::<Value>(&manifests).unwrap() {
-                if document["kind"] == "BackendServer" {
-                    let name = document["metadata"]["name"].as_str().unwrap();
-                    let patch = json!({ "status": { "health": document["status"]["health"] } });
-                    let command = format!("kubectl patch bes/{name} --subresource=status --type=merge -p '{patch}'");
-                    passes(&self.feeds(&namespace, Reporter, &command, ""));
-                }
-            }
-            let failed = || {
-                let pipe = "kubectl get elb,bes,sg,nacl,esn,ag -o yaml | elb-doctor diagnose -f - -o json";
-                let output = self.feeds(&namespace, Viewer, pipe, "");
-                let list: Value = serde_json::from_slice(&output.stdout).unwrap();
-                list["items"][0]["status"]["diagnosis"]["failed"].clone()
-            };
-            assert_ne!(failed(), 0, "{}", page.display());
-            for patch in patches {
-                let patch = patch.replace("-n shop", &format!("-n {namespace}"));
-                let output = self.feeds(&namespace, Editor, &patch, "");
-                passes(&output);
-                assert!(String::from_utf8_lossy(&output.stdout).contains(" patched"), "{patch}");
-                typed += 1;
-            }
-            assert_eq!(failed(), 0, "{}", page.display());
-        }
-        assert!(typed > 16, "{typed}");
-    }
-
-    /// What comes of it when that person types this in the repository.
-    fn types(&self, who: Who, command: &str) -> Output {
-        self.feeds("shop", who, command, "")
-    }
-
-    /// The same with something on standard input, by the people of a namespace.
-    fn feeds(&self, namespace: &str, who: Who, command: &str, input: &str) -> Output {
-        use std::io::Write as _;
-        let control_plane = ControlPlane::get();
-        let programs = [
-            Path::new(control_plane.kubectl().get_program())
-                .parent()
-                .unwrap()
-                .to_owned(),
-            Path::new(env!("CARGO_BIN_EXE_elb-doctor")).parent().unwrap().to_owned(),
+    passes(&feeds("shop", Reporter, "examples/reporter.sh -n shop", &reports));
+    eventually("a diagnosis of each", || {
+        let output = types(Viewer, "kubectl get bes --no-headers");
+        let table = String::from_utf8_lossy(&output.stdout).into_owned();
+        let faults = table.lines().filter(|line| line.contains("FaultsFound")).count();
+        let rest = [
+            "NoFaultFound",
+            "BackendNotUnhealthy",
+            "IPBackendUnsupported",
+            "NotAssociatedWithListener",
         ];
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(programs.into_iter().chain(std::env::split_paths(&path))).unwrap();
-        let kubeconfig = match who {
-            ClusterAdmin => control_plane.kubeconfig(),
-            Editor => kubeconfig(namespace, "editor"),
-            Viewer => kubeconfig(namespace, "viewer"),
-            Reporter => kubeconfig(namespace, "reporter"),
-            Nobody => control_plane.scratch().join("none"),
+        let others = table
+            .lines()
+            .filter(|line| rest.iter().any(|word| line.contains(word)))
+            .count();
+        if faults == 7 && others == 4 { Ok(()) } else { Err(table) }
+    });
+}
+
+/// Whoever may edit can type each fix that the texts show, and it heals.
+fn every_fix_that_is_shown_heals() {
+    let mut typed = 0;
+    let mut pages = vec![repository().join("README.md")];
+    pages.extend(files(&repository().join("docs/checks"), "md"));
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let patches: Vec<&str> = console_blocks(&text)
+            .into_iter()
+            .filter(|block| block[0].starts_with("$ elb-doctor"))
+            .flatten()
+            .filter_map(|line| line.strip_prefix("    "))
+            .filter(|line| line.starts_with("kubectl "))
+            .collect();
+        if patches.is_empty() {
+            continue;
+        }
+        let world = match text.split_once("```yaml\n") {
+            Some((_, rest)) => rest.split_once("```\n").unwrap().0.to_owned(),
+            None => std::fs::read_to_string(repository().join("examples/acl-order.yaml")).unwrap(),
         };
-        let mut shell = Command::new("bash")
-            .args(["-o", "pipefail", "-c", command])
-            .current_dir(repository())
-            .env("PATH", path)
-            .env("KUBECONFIG", kubeconfig)
-            .env("HOME", control_plane.scratch())
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Not every command reads it.
-        let _ = shell.stdin.take().unwrap().write_all(input.as_bytes());
-        shell.wait_with_output().unwrap()
+        let namespace = format!(
+            "fix-{}",
+            page.file_stem()
+                .unwrap()
+                .to_string_lossy()
+                .to_lowercase()
+                .replace('_', "-")
+        );
+        people(&namespace);
+        let manifests = world.replace("namespace: shop", &format!("namespace: {namespace}"));
+        passes(&feeds(&namespace, Editor, "kubectl apply -f -", &manifests));
+        for document in serde_saphyr::from_multiple::<Value>(&manifests).unwrap() {
+            if document["kind"] == "BackendServer" {
+                let name = document["metadata"]["name"].as_str().unwrap();
+                let patch = json!({ "status": { "health": document["status"]["health"] } });
+                let command = format!("kubectl patch bes/{name} --subresource=status --type=merge -p '{patch}'");
+                passes(&feeds(&namespace, Reporter, &command, ""));
+            }
+        }
+        let failed = || {
+            let pipe = "kubectl get elb,bes,sg,nacl,esn,ag -o yaml | elb-doctor diagnose -f - -o json";
+            let output = feeds(&namespace, Viewer, pipe, "");
+            let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+            list["items"][0]["status"]["diagnosis"]["failed"].clone()
+        };
+        assert_ne!(failed(), 0, "{}", page.display());
+        for patch in patches {
+            let patch = patch.replace("-n shop", &format!("-n {namespace}"));
+            let output = feeds(&namespace, Editor, &patch, "");
+            passes(&output);
+            assert!(String::from_utf8_lossy(&output.stdout).contains(" patched"), "{patch}");
+            typed += 1;
+        }
+        assert_eq!(failed(), 0, "{}", page.display());
     }
+    assert!(typed > 16, "{typed}");
+}
+
+/// What comes of it when that person types this in the repository.
+fn types(who: Who, command: &str) -> Output {
+    feeds("shop", who, command, "")
+}
+
+/// What comes of it when that person of a namespace types this in the repository, with something on standard input.
+fn feeds(namespace: &str, who: Who, command: &str, input: &str) -> Output {
+    use std::io::Write as _;
+    let control_plane = ControlPlane::get();
+    let programs = [
+        Path::new(control_plane.kubectl().get_program())
+            .parent()
+            .unwrap()
+            .to_owned(),
+        Path::new(env!("CARGO_BIN_EXE_elb-doctor")).parent().unwrap().to_owned(),
+    ];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(programs.into_iter().chain(std::env::split_paths(&path))).unwrap();
+    let kubeconfig = match who {
+        ClusterAdmin => control_plane.kubeconfig(),
+        Editor => kubeconfig(namespace, "editor"),
+        Viewer => kubeconfig(namespace, "viewer"),
+        Reporter => kubeconfig(namespace, "reporter"),
+        Nobody => control_plane.scratch().join("none"),
+    };
+    let mut shell = Command::new("bash")
+        .args(["-o", "pipefail", "-c", command])
+        .current_dir(repository())
+        .env("PATH", path)
+        .env("KUBECONFIG", kubeconfig)
+        .env("HOME", control_plane.scratch())
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Not every command reads it.
+    let _ = shell.stdin.take().unwrap().write_all(input.as_bytes());
+    shell.wait_with_output().unwrap()
 }
 
 /// A namespace with an account for each.
