@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     api::v1alpha1::{BackendServer, HealthState, conditions::reasons},
-    engine::{self, Case, CheckId, Direction, Layer, NetworkAclState, SecurityGroupState, TooIntricate, Verdict},
+    engine::{self, Case, CheckId, Verdict},
     world::{Collected, Key, Refusal, RefusalReason, World},
 };
 
-use super::report::Report;
+use super::{report::Report, words};
 
 /// One backend server: the health that is shown, and its report, or why it is not diagnosed. Statuses, metrics and tables are
 /// made of this.
@@ -100,39 +100,15 @@ pub struct Judged<'a> {
 /// Why there is nothing to judge.
 pub fn judge(collected: &Collected) -> Result<Judged<'_>, Refusal> {
     let case = collected.case.as_ref().map_err(Clone::clone)?;
-    let verdict = engine::diagnose(case).map_err(|intricate| too_intricate(case, intricate))?;
+    let verdict = engine::diagnose(case).map_err(|intricate| {
+        let message = words::refusals::too_intricate(case, intricate);
+        Refusal::new(RefusalReason::TooIntricate, message)
+    })?;
     Ok(Judged {
         collected,
         case,
         verdict,
     })
-}
-
-/// The refusal for rules that take more work to judge than a diagnosis may take (semantics §9).
-fn too_intricate(case: &Case, TooIntricate { layer, direction }: TooIntricate) -> Refusal {
-    let object = match (layer, &case.security_groups, &case.network_acl) {
-        (Layer::NetworkAcl, _, NetworkAclState::InForce { rules, .. }) => {
-            let array = match direction {
-                Direction::Ingress => "ingress",
-                Direction::Egress => "egress",
-            };
-            format!("NetworkACL {} spec.{array}", rules.set.name)
-        }
-        (Layer::SecurityGroup, SecurityGroupState::Groups(groups), _) => {
-            let kind = if groups.len() == 1 {
-                "SecurityGroup"
-            } else {
-                "SecurityGroups"
-            };
-            let names: Vec<&str> = groups.iter().map(|group| &*group.set.name).collect();
-            format!("{kind} {} spec.rules ({direction:?})", names.join(", "))
-        }
-        // A layer that is not in force is not judged.
-        (layer, ..) => format!("{layer:?}"),
-    };
-    let message =
-        format!("{object}: these rules are too intricate to judge; fewer rules, or rules that overlap less, would do");
-    Refusal::new(RefusalReason::TooIntricate, message)
 }
 
 impl Judged<'_> {

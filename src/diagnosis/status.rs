@@ -241,10 +241,41 @@ mod tests {
     use crate::{
         api::v1alpha1::BackendServer,
         diagnosis::backend_server_status,
-        world::{Key, World},
+        world::{Key, Refusal, RefusalReason, World},
     };
 
     use super::*;
+
+    #[test]
+    fn a_diagnosis_that_was_given_up_is_refused_and_blames_no_reference() {
+        let refusal = Refusal::new(
+            RefusalReason::TooIntricate,
+            "NetworkACL maze spec.ingress: too intricate",
+        );
+        let backend = json!({"metadata": {"name": "one", "namespace": "mall"},
+            "spec": {"loadBalancerRef": {"name": "door"}, "backendServerGroup": "g", "address": "10.1.0.5", "port": 80,
+                     "subnetRef": {"name": "lan"}}});
+        let assessment = Assessment {
+            backend: serde_json::from_value::<BackendServer>(backend).unwrap().into(),
+            displayed: HealthState::Unhealthy,
+            displayed_reason: "ConnectTimeout".into(),
+            outcome: Err(refusal),
+        };
+        let status = status(&assessment, &Time(jiff::Timestamp::UNIX_EPOCH));
+        let conditions = status.conditions.iter();
+        let words: Vec<_> = conditions
+            .map(|one| (one.type_.as_str(), one.status.as_str(), one.reason.as_str()))
+            .collect();
+        let expected = [
+            ("Ready", "True", "Reconciled"),
+            ("Healthy", "False", "ConnectTimeout"),
+            ("Diagnosed", "False", "TooIntricate"),
+            ("FaultFound", "Unknown", "NotDiagnosed"),
+        ];
+        assert_eq!(words, expected);
+        assert!(status.diagnosis.is_none());
+        assert_eq!(assessment.facts().outcome, "TooIntricate");
+    }
 
     #[test]
     fn a_new_message_or_time_of_a_reporter_changes_nothing() {
