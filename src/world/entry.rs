@@ -28,6 +28,11 @@ pub(crate) trait Compile: ApiObject {
         self.same_spec(other) && self.meta().generation == other.meta().generation
     }
 
+    /// Whether our own part of the status is the same in both. Where it is not told apart, it counts as changed.
+    fn same_own_status(&self, _other: &Self) -> bool {
+        false
+    }
+
     /// What is kept of it.
     #[must_use]
     fn lean(object: Arc<Self>) -> Arc<Self> {
@@ -130,5 +135,11 @@ impl<K: Compile> Entry<K> {
             (Self::Unreadable(a), Self::Unreadable(b)) => a.why == b.why,
             _ => false,
         }
+    }
+
+    /// Whether the object itself need not even be looked at: what was written is read by nobody and none of ours.
+    pub(crate) fn concerns_nobody(&self, other: &Self) -> bool {
+        let own = self.readable().zip(other.readable());
+        self.reads_same(other) && own.is_some_and(|(a, b)| a.object.same_own_status(&b.object))
     }
 }

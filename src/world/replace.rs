@@ -25,7 +25,10 @@ impl Namespace {
         let counted = Recount::begin(self, &node, same);
         let mut affected = Names::default();
         if same {
-            affected.itself(&node);
+            let unread = before.as_ref().zip(entry.as_ref());
+            if !unread.is_some_and(|(before, entry)| before.concerns_nobody(entry)) {
+                affected.itself(&node);
+            }
         } else {
             // Those that it lets go of are affected as much as those that it takes on.
             affected.through(self, &node);

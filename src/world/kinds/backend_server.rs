@@ -1,8 +1,10 @@
 //! A backend server: the address that is probed, and from where where it says so itself.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::{invalid, kept_in};
 use crate::{
-    api::v1alpha1::{BackendServer, BackendType, Kind, ReportedHealth},
+    api::v1alpha1::{BackendServer, BackendType, Diagnosis, Kind, ReportedHealth},
     engine::{Family, SpanSet, number},
     world::{entry::Compile, parse, references::Node, refusal::Fault},
 };
@@ -95,6 +97,21 @@ impl Compile for BackendServer {
     fn reads_same(&self, other: &Self) -> bool {
         self.same_spec(other) && self.metadata.generation == other.metadata.generation && report(self) == report(other)
     }
+
+    fn same_own_status(&self, other: &Self) -> bool {
+        own_status(self) == own_status(other)
+    }
+}
+
+/// What is ours of its status: all but the report. A condition of another manager counts as ours; that costs a look.
+fn own_status(backend: &BackendServer) -> Option<(Option<i64>, &[Condition], Option<&Diagnosis>)> {
+    let status = backend.status.as_ref()?;
+    let own = (
+        status.observed_generation,
+        &*status.conditions,
+        status.diagnosis.as_ref(),
+    );
+    (own != (None, &[], None)).then_some(own)
 }
 
 /// What counts of a report. Its message and its time are shown where they stand and decide nothing: a reporter that writes new
