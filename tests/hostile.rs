@@ -22,9 +22,15 @@ mod stage;
 mod lease;
 #[path = "hostile/memory.rs"]
 mod memory;
+#[path = "hostile/neighbours.rs"]
+mod neighbours;
 #[path = "hostile/poison.rs"]
 mod poison;
 #[path = "hostile/requests.rs"]
 mod requests;
+#[path = "hostile/rules.rs"]
+mod rules;
 #[path = "hostile/stale.rs"]
 mod stale;
+#[path = "hostile/status.rs"]
+mod status;

@@ -1,6 +1,5 @@
 //! What the tests here share: who may run beside whom, installations, namespaces that are emptied at the end, and the
 //! neighbour whose marks have to be answered whatever goes on elsewhere.
-#![allow(dead_code, reason = "some of it is for tests to come")]
 
 use std::{
     path::Path,
