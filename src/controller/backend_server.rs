@@ -19,7 +19,7 @@ use crate::{
 
 use super::{
     events::Transition,
-    reconcile::{Reconciled, condition, has, kind_of_world},
+    reconcile::{Reconciled, condition, has},
 };
 
 /// Reason of the event that tells of a backend server that became healthy.
@@ -35,11 +35,9 @@ const MISCONFIGURATIONS: [&str; 5] = [
 ];
 
 impl Reconciled for BackendServer {
-    kind_of_world!(BackendServer);
-
     type Facts = Facts;
 
-    fn wanted(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<(BackendServerStatus, Facts)> {
+    fn desired(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<(BackendServerStatus, Facts)> {
         let began = Instant::now();
         let assessment = diagnosis::assess(world, key)?;
         // The reporter's field is not in it: server-side apply must never see that from us.

@@ -1,5 +1,8 @@
 //! Why a reconcile failed, as a person reads it and as metrics count it.
 
+use std::time::Duration;
+
+use axum::http;
 use kube::core::Status;
 
 use crate::{telemetry::WriteResult, text::clean};
@@ -10,6 +13,21 @@ pub(super) enum Failure {
     /// The API server did not take a write.
     #[error("cannot write: {}", api_message(.0))]
     Write(#[source] kube::Error),
+    /// The installed CRDs do not have a field that is written.
+    #[error("cannot write, the installed CRDs are older than this version: {}", api_message(.0))]
+    Schema(#[source] kube::Error),
+    /// The API server takes no writes for that time.
+    #[error("the API server asks to wait")]
+    PushedBack(Duration),
+    /// Somebody else writes the same status: it is to be left alone for that time.
+    #[error("another installation writes this status, too")]
+    Disputed(Duration),
+    /// The process is about to end.
+    #[error("interrupted: the process ends")]
+    Interrupted,
+    /// No request can be made: a fault of the program.
+    #[error("cannot make the request: {0}")]
+    Request(#[source] http::Error),
     /// The API server did not answer a write.
     #[error("cannot write: no answer within {0} s")]
     Timeout(u64),

@@ -9,14 +9,12 @@ use crate::{
     world::{Key, World},
 };
 
-use super::reconcile::{Reconciled, kind_of_world};
+use super::reconcile::Reconciled;
 
 impl Reconciled for LoadBalancer {
-    kind_of_world!(LoadBalancer);
-
     type Facts = ();
 
-    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(LoadBalancerStatus, ())> {
+    fn desired(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(LoadBalancerStatus, ())> {
         diagnosis::load_balancer_status(world, key, now).map(|status| (status, ()))
     }
 }

@@ -21,18 +21,18 @@
 mod backend_server;
 mod cache;
 mod clock;
-mod compare;
 mod dispatch;
 mod events;
 mod failure;
+mod gate;
 mod lease;
 mod load_balancer;
 mod network_acl;
 mod queue;
 mod reconcile;
 mod security_group;
-mod status;
 mod troubleshoot_request;
+mod work;
 mod worker;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -47,7 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    api::v1alpha1::{BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, TroubleshootRequest},
+    api::v1alpha1::{BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup},
     telemetry::{Metrics, Readiness},
     world::Settings,
 };
@@ -59,10 +59,11 @@ pub use lease::LeaseSettings;
 use cache::{Cache, CatchUp};
 use dispatch::Dispatch;
 use events::Events;
+use gate::Gate;
 use lease::{Elector, Leadership};
 use reconcile::Reconciled;
-use status::{HasStatus as _, Writer};
-use worker::{ControllerState, Done};
+use work::{DiagnosisPool, Writer, field_manager};
+use worker::{ControllerState, Outcome};
 
 /// How long nothing at all may come over a connection that something is expected from: longer than the quietest watch, so that only a
 /// connection that died without a word is given up.
@@ -113,7 +114,8 @@ struct Context {
     cache: Arc<Cache>,
     catch_up: CatchUp,
     writer: Writer,
-    events: Events,
+    pool: DiagnosisPool,
+    events: Arc<Events>,
     metrics: Arc<Metrics>,
 }
 
@@ -206,12 +208,18 @@ impl Controller {
             }
             None => (Leadership::always(), without_election),
         };
-        let (events, recording) = Events::start(client.clone(), &options.identity, metrics.clone());
+        let gate = Gate::default();
+        let (events, recording) = Events::start(client.clone(), &options.identity, gate.clone(), metrics.clone());
+        let events = Arc::new(events);
+        let manager = field_manager(options.namespace.as_deref());
         let fresh = cache.freshness().changes();
+        let definitions = cache.definitions().clone();
         let context = Context {
             catch_up: CatchUp::new(client.clone()),
             cache,
-            writer: Writer::new(client, leadership, metrics.clone()),
+            writer: Writer::new(client, manager, leadership, gate, events.clone(), metrics.clone())
+                .on_schema_doubt(move || definitions.doubt()),
+            pool: DiagnosisPool::new(),
             events,
             metrics,
         };
@@ -346,13 +354,13 @@ async fn resync_all(dispatch: &Dispatch, cache: &Cache, every: Option<Duration>)
 }
 
 /// Until the workers are called off for a view that has become stale, which takes a moment, they tell nothing from it.
-fn stale(context: &Context) -> Option<Done> {
+fn stale(context: &Context) -> Option<Outcome> {
     let fresh = context.cache.freshness().is_fresh();
-    (!fresh).then_some(Done::For(Duration::from_secs(1)))
+    (!fresh).then_some(Outcome::RequeueAfter(Duration::from_secs(1)))
 }
 
 async fn work_on<K: Reconciled>(context: Arc<Context>, state: Arc<ControllerState>) {
-    worker::work(&state, K::NAME, |key| {
+    worker::work(&state, K::KIND.name(), |key| {
         let (context, grace) = (&context, &state.grace);
         async move {
             if let Some(wait) = stale(context) {
@@ -365,7 +373,7 @@ async fn work_on<K: Reconciled>(context: Arc<Context>, state: Arc<ControllerStat
 }
 
 async fn work_on_requests(context: Arc<Context>, state: Arc<ControllerState>) {
-    worker::work(&state, TroubleshootRequest::NAME, |key| {
+    worker::work(&state, Kind::TroubleshootRequest.name(), |key| {
         let context = &context;
         async move {
             if let Some(wait) = stale(context) {

@@ -9,14 +9,12 @@ use crate::{
     world::{Key, World},
 };
 
-use super::reconcile::{Reconciled, kind_of_world};
+use super::reconcile::Reconciled;
 
 impl Reconciled for NetworkACL {
-    kind_of_world!(NetworkACL);
-
     type Facts = ();
 
-    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(NetworkACLStatus, ())> {
+    fn desired(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(NetworkACLStatus, ())> {
         diagnosis::network_acl_status(world, key, now).map(|status| (status, ()))
     }
 }

@@ -9,19 +9,23 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use kube::core::object::HasStatus;
+
 use crate::{
-    api::v1alpha1::conditions::{reasons, types::READY},
+    api::v1alpha1::{
+        ApiObject,
+        conditions::{reasons, types::READY},
+    },
     telemetry::Metrics,
-    world::{Key, Kind, Object, World},
+    world::{Key, World},
 };
 
 use super::{
     Context,
-    compare::Says,
     events::Transition,
     failure::Failure,
-    status::{Guard, HasStatus},
-    worker::Done,
+    work::{Guard, OwnStatus},
+    worker::Outcome,
 };
 
 /// How long a reference that was not said to be missing before may be missing in silence. Objects that are applied together come
@@ -46,34 +50,22 @@ impl Grace {
 }
 
 /// Whether a reference is missing now and none was before.
-fn newly_missing(held: &[Condition], wanted: &[Condition]) -> bool {
+fn newly_missing(observed: &[Condition], desired: &[Condition]) -> bool {
     let missing = |conditions| has(conditions, READY, "False", reasons::REFERENCE_NOT_FOUND);
-    missing(wanted) && !missing(held)
+    missing(desired) && !missing(observed)
 }
 
 /// A kind of the World whose status we keep.
-pub(super) trait Reconciled: HasStatus<Status: Says + Default> + Into<Object> {
-    /// Its kind.
-    const KIND: Kind;
-
-    /// The object, if it is of this kind.
-    fn of(object: &Object) -> Option<&Self>;
-
-    /// The status that is held.
-    fn held(&self) -> Option<&Self::Status>;
-
+pub(super) trait Reconciled: ApiObject + HasStatus<Status: OwnStatus + Send> {
     /// What is counted of a status.
-    type Facts: Send;
+    type Facts: Send + 'static;
 
     /// The status as it ought to be now and what is counted of it: pure. `None`: there is no such object.
-    fn wanted(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<(Self::Status, Self::Facts)>;
+    fn desired(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<(Self::Status, Self::Facts)>;
 
-    /// The conditions of a status.
-    fn conditions(status: &Self::Status) -> &[Condition];
-
-    /// What an admin should hear of when conditions that are held become those that are wanted.
-    fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
-        readiness(held, wanted)
+    /// What an admin should hear of when the conditions that are observed become those that are desired.
+    fn transitions(observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
+        readiness(observed, desired)
     }
 
     /// Counts what was written.
@@ -81,49 +73,51 @@ pub(super) trait Reconciled: HasStatus<Status: Says + Default> + Into<Object> {
 }
 
 /// Brings the status of one object up to date.
-pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, key: &Key) -> Result<Done, Failure> {
-    let (object, wanted, facts) = {
-        let world = context.cache.snapshot();
-        let now = Time(Timestamp::now());
-        let Some(object) = world.get(K::KIND, key) else {
-            grace.over(key);
-            return Ok(Done::UntilChange);
-        };
-        let Some((wanted, facts)) = K::wanted(&world, key, &now, &context.metrics) else {
-            return Ok(Done::UntilChange);
-        };
-        (object, wanted, facts)
+pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, key: &Key) -> Result<Outcome, Failure> {
+    let world = context.cache.snapshot();
+    let Some(object) = world.get(K::KIND, key) else {
+        grace.over(key);
+        return Ok(Outcome::AwaitChange);
     };
-    let Some(held) = K::of(&object) else {
-        return Ok(Done::UntilChange);
+    let (own, metrics) = (key.clone(), context.metrics.clone());
+    let diagnosed = context
+        .pool
+        .run(move || K::desired(&world, &own, &Time(Timestamp::now()), &metrics));
+    let Some((desired, facts)) = diagnosed.await? else {
+        return Ok(Outcome::AwaitChange);
+    };
+    let Some(observed) = K::of(&object) else {
+        return Ok(Outcome::AwaitChange);
     };
     // It is on its way out: nobody reads its status any more.
-    if held.meta().deletion_timestamp.is_some() {
-        return Ok(Done::UntilChange);
+    if observed.meta().deletion_timestamp.is_some() {
+        return Ok(Outcome::AwaitChange);
     }
-    let said = held.held().map_or(&[][..], K::conditions);
-    if newly_missing(said, K::conditions(&wanted)) {
+    let before = observed.status().map_or(&[][..], OwnStatus::conditions);
+    if newly_missing(before, desired.conditions()) {
         if let Some(wait) = grace.left(key, Instant::now()) {
-            return Ok(Done::For(wait));
+            return Ok(Outcome::RequeueAfter(wait));
         }
     } else {
         grace.over(key);
     }
-    if held.held().is_some_and(|status| wanted.says_as(status)) {
-        return Ok(Done::UntilChange);
+    if observed
+        .status()
+        .is_some_and(|status| desired.same_ignoring_times(status))
+    {
+        return Ok(Outcome::AwaitChange);
     }
-    let written = context.writer.status(held, &wanted, Guard::SameObject).await?;
+    let written = context.writer.status(&**observed, &desired, Guard::SameObject).await?;
     grace.over(key);
     let Some(written) = written else {
-        return Ok(Done::UntilChange);
+        return Ok(Outcome::AwaitChange);
     };
     K::count(&facts, &context.metrics);
     // Told only now: what was not written did not happen. A crash in between loses the event, never the verdict.
-    context
-        .events
-        .tell(K::transitions(said, K::conditions(&wanted)), held.object_ref(&()));
+    let transitions = K::transitions(before, desired.conditions());
+    context.events.tell(transitions, observed.object_ref(&()));
     context.cache.observe_answer(written.into());
-    Ok(Done::UntilChange)
+    Ok(Outcome::AwaitChange)
 }
 
 /// The condition of that type.
@@ -154,29 +148,6 @@ pub(super) fn readiness(held: &[Condition], wanted: &[Condition]) -> Vec<Transit
         action: "Check",
     }]
 }
-
-/// Implements the plain part of [`Reconciled`] for a kind.
-macro_rules! kind_of_world {
-    ($kind:ident) => {
-        const KIND: $crate::world::Kind = $crate::world::Kind::$kind;
-
-        fn of(object: &$crate::world::Object) -> Option<&Self> {
-            match object {
-                $crate::world::Object::$kind(object) => Some(object),
-                _ => None,
-            }
-        }
-
-        fn held(&self) -> Option<&Self::Status> {
-            self.status.as_ref()
-        }
-
-        fn conditions(status: &Self::Status) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition] {
-            &status.conditions
-        }
-    };
-}
-pub(super) use kind_of_world;
 
 #[cfg(test)]
 mod tests {

@@ -9,14 +9,12 @@ use crate::{
     world::{Key, World},
 };
 
-use super::reconcile::{Reconciled, kind_of_world};
+use super::reconcile::Reconciled;
 
 impl Reconciled for SecurityGroup {
-    kind_of_world!(SecurityGroup);
-
     type Facts = ();
 
-    fn wanted(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(SecurityGroupStatus, ())> {
+    fn desired(world: &World, key: &Key, now: &Time, _metrics: &Metrics) -> Option<(SecurityGroupStatus, ())> {
         diagnosis::security_group_status(world, key, now).map(|status| (status, ()))
     }
 }

@@ -19,15 +19,20 @@ use crate::{
 };
 
 use super::{
-    Context, cache::Standing, compare::Says, events::Transition, failure::Failure, reconcile::condition, status::Guard,
-    worker::Done,
+    Context,
+    cache::Standing,
+    events::Transition,
+    failure::Failure,
+    reconcile::condition,
+    work::{Guard, OwnStatus},
+    worker::Outcome,
 };
 
 /// Brings one request a step further.
-pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Failure> {
+pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Failure> {
     let Some(request) = open(context, key) else {
         context.catch_up.forget(key);
-        return Ok(Done::UntilChange);
+        return Ok(Outcome::AwaitChange);
     };
     if is_finished(request.status.as_ref()) {
         context.catch_up.forget(key);
@@ -35,7 +40,7 @@ pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Fail
     }
     let (behind, again) = match context.catch_up.standing(&context.cache, &request).await {
         Standing::Current => (None, None),
-        Standing::Behind { again, message: None } => return Ok(Done::For(again)),
+        Standing::Behind { again, message: None } => return Ok(Outcome::RequeueAfter(again)),
         Standing::Behind {
             again,
             message: Some(message),
@@ -43,16 +48,19 @@ pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Fail
     };
     // What was waited for is in a new snapshot only.
     let Some(request) = open(context, key) else {
-        return Ok(Done::UntilChange);
+        return Ok(Outcome::AwaitChange);
     };
     let now = Time(Timestamp::now());
     let world = context.cache.snapshot();
-    let (desired, next) = diagnosis::troubleshoot_request_status(&world, &request, behind.as_deref(), &now);
-    drop(world);
+    let (asked, at) = (request.clone(), now.clone());
+    let diagnosed = context
+        .pool
+        .run(move || diagnosis::troubleshoot_request_status(&world, &asked, behind.as_deref(), &at));
+    let (desired, next) = diagnosed.await?;
     let observed = request.status.as_ref();
-    if !observed.is_some_and(|observed| desired.says_as(observed)) {
+    if !observed.is_some_and(|observed| desired.same_ignoring_times(observed)) {
         let Some(written) = context.writer.status(&*request, &desired, Guard::SameVersion).await? else {
-            return Ok(Done::UntilChange);
+            return Ok(Outcome::AwaitChange);
         };
         context.events.tell(finished(&desired), request.object_ref(&()));
         context.cache.observe_answer(written.into());
@@ -61,13 +69,13 @@ pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Done, Fail
         Next::OnChange | Next::Finished => None,
         Next::OnChangeOr(at) => Some(until(&at, &now)),
         // Its record is what is known of it from now on.
-        Next::DeleteAt(at) => return Ok(Done::For(until(&at, &now))),
+        Next::DeleteAt(at) => return Ok(Outcome::RequeueAfter(until(&at, &now))),
     };
     Ok(again
         .into_iter()
         .chain(deadline)
         .min()
-        .map_or(Done::UntilChange, Done::For))
+        .map_or(Outcome::AwaitChange, Outcome::RequeueAfter))
 }
 
 /// The request, unless it is gone or on its way out.
@@ -77,25 +85,25 @@ fn open(context: &Context, key: &Key) -> Option<Arc<TroubleshootRequest>> {
 }
 
 /// Looks after a record: says that a changed ttl was seen, and deletes it when its time is over.
-async fn keep(context: &Context, key: &Key, request: &TroubleshootRequest) -> Result<Done, Failure> {
+async fn keep(context: &Context, key: &Key, request: &TroubleshootRequest) -> Result<Outcome, Failure> {
     let now = Time(Timestamp::now());
     // Its results are not known here, and stay as they are.
     if !diagnosis::is_record_current(request) {
-        let Some(written) = context.writer.record_seen(request).await? else {
-            return Ok(Done::UntilChange);
+        let Some(written) = context.writer.observed_generation(request).await? else {
+            return Ok(Outcome::AwaitChange);
         };
         context.cache.observe_answer(written.into());
     }
     match diagnosis::record_end(request) {
-        None => Ok(Done::UntilChange),
-        Some(at) if now.0 < at.0 => Ok(Done::For(until(&at, &now))),
+        None => Ok(Outcome::AwaitChange),
+        Some(at) if now.0 < at.0 => Ok(Outcome::RequeueAfter(until(&at, &now))),
         Some(at) => {
             tracing::debug!(object = %key, expired = %at.0, "deleting the finished request");
             let Some(request) = open(context, key) else {
-                return Ok(Done::UntilChange);
+                return Ok(Outcome::AwaitChange);
             };
             context.writer.delete(&*request).await?;
-            Ok(Done::UntilChange)
+            Ok(Outcome::AwaitChange)
         }
     }
 }

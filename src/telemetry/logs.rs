@@ -28,10 +28,11 @@ pub enum LogFormat {
 ///
 /// When a directive or a level is not one.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, ParseError> {
-    // The client logs every failed request as an error and the runtime every watch that may not start as a warning, retries included;
-    // whoever made the request says so once and in context. What the text says of these goes before.
+    // The client logs every failed request as an error, retries included; whoever made the request says so once and in context. And
+    // it logs the whole text of an answer that it cannot read as a warning: megabytes of other people's objects. What is said of
+    // certificates is worth reading. What the text says of these goes before.
     EnvFilter::builder().parse(format!(
-        "kube_client::client::builder=off,kube_runtime::watcher=error,{text}"
+        "kube_client::client=error,kube_client::client::tls=warn,kube_client::client::builder=off,{text}"
     ))
 }
 

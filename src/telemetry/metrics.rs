@@ -132,6 +132,7 @@ pub struct Metrics {
     lists: Family<KindLabels, Counter>,
     events: Family<ResultLabels, Counter>,
     events_waiting: Gauge,
+    disputes: Gauge,
     closed_admin_connections: Counter,
     /// Seconds that a diagnosis takes, from the objects to the status.
     pub diagnosis_seconds: Histogram,
@@ -173,6 +174,7 @@ impl Metrics {
             lists: Family::default(),
             events: Family::default(),
             events_waiting: Gauge::default(),
+            disputes: Gauge::default(),
             closed_admin_connections: Counter::default(),
             diagnosis_seconds: Histogram::new(DIAGNOSIS_BUCKETS),
         };
@@ -286,6 +288,11 @@ impl Metrics {
             all.events_waiting.clone(),
         );
         registry.register(
+            "elb_doctor_disputes",
+            "Objects whose status another installation keeps overwriting",
+            all.disputes.clone(),
+        );
+        registry.register(
             "elb_doctor_admin_connections_closed",
             "Connections to the admin port that were closed because there were too many",
             all.closed_admin_connections.clone(),
@@ -391,6 +398,11 @@ impl Metrics {
     pub fn count_events(&self, result: &'static str, number: usize) {
         let number = u64::try_from(number).unwrap_or(u64::MAX);
         self.events.get_or_create(&ResultLabels { result }).inc_by(number);
+    }
+
+    /// Says how many objects have a status that another installation keeps overwriting.
+    pub fn set_disputes(&self, number: usize) {
+        self.disputes.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// Says how many events wait to be published.

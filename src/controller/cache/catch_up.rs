@@ -25,7 +25,8 @@ use crate::{
 };
 
 use super::{
-    Cache, read,
+    read,
+    store::Cache,
     wire::{self, WireError},
 };
 

@@ -30,9 +30,9 @@ use crate::{
 };
 
 use super::{
-    Cache,
     freshness::Freshness,
     read,
+    store::Cache,
     wire::{self, PageEnd, WatchLine, WireError},
 };
 
@@ -116,6 +116,8 @@ struct Watcher {
     forget_at: Option<Instant>,
     /// The last version that the watch told.
     version: u64,
+    /// The object that was changed last, and in which version.
+    last: Option<(Key, u64)>,
     /// Whether the last watch ended well.
     calm: bool,
 }
@@ -132,6 +134,7 @@ pub(super) async fn follow(all: Surroundings, kind: Kind) {
         vanished: BTreeSet::new(),
         forget_at: None,
         version: 0,
+        last: None,
         calm: true,
     };
     let mut listed = false;
@@ -177,6 +180,7 @@ impl Watcher {
         let before = self.all.cache.snapshot().keys(self.kind);
         let began = Instant::now();
         let mut listed = HashSet::new();
+        let mut last: Option<(Key, u64)> = None;
         let mut next = String::new();
         let version = loop {
             let mut parameters = vec![("limit", PAGE)];
@@ -188,7 +192,11 @@ impl Watcher {
             let end = answer
                 .list(|item| {
                     if let Some(incoming) = self.read(item) {
-                        listed.insert(incoming.key());
+                        let (key, version) = (incoming.key(), incoming.version().unwrap_or(0));
+                        if last.as_ref().is_none_or(|(_, latest)| *latest < version) {
+                            last = Some((key.clone(), version));
+                        }
+                        listed.insert(key);
                         self.all.cache.set(incoming);
                     }
                 })
@@ -211,6 +219,7 @@ impl Watcher {
             self.all.cache.remove(self.kind, key);
         }
         self.version = version.parse().unwrap_or(0);
+        self.last = last;
         info!(kind = %self.kind, objects = listed.len(), "listed");
         self.all.metrics.count_list(self.kind.name());
         self.all.freshness.listed(self.kind, Some(self.version), began);
@@ -291,11 +300,16 @@ impl Watcher {
                 if self.vanished.remove(&key) {
                     self.all.cache.remove(self.kind, &key);
                 }
+                let version = incoming.version();
                 self.all.cache.observe(incoming);
-                read::head(json).and_then(|head| head.version())
+                self.last = version.map(|version| (key, version));
+                version
             }
             "DELETED" => {
                 let Some(head) = read::head(json) else { return Ok(()) };
+                if self.last.as_ref().is_some_and(|(last, _)| *last == head.key()) {
+                    self.last = None;
+                }
                 self.vanished.insert(head.key());
                 self.forget_at.get_or_insert(Instant::now() + DELETION_DELAY);
                 head.version()
@@ -335,37 +349,50 @@ impl Watcher {
         true
     }
 
-    /// Asks for the version that the cluster is at. False: it is behind what was seen, so that it was restored from a backup, and
-    /// every kind is to be listed anew. An answer is also the proof that a quiet watch missed nothing.
+    /// Asks for the version that the cluster is at, and for the object that was changed last. False: list anew. Where either is older
+    /// than what was seen, the cluster was restored from a backup, and every kind is to be listed anew: a watch from the later version
+    /// on would never tell. An answer is also the proof that a quiet watch missed nothing.
     async fn still_ahead(&mut self) -> bool {
-        let uri = wire::uri(self.all.namespace.as_deref(), &self.plural, &[("limit", "1")]);
+        let selector = self.last.as_ref().map(|(key, _)| format!("metadata.name={}", key.name));
+        let mut parameters = vec![("limit", "1")];
+        parameters.extend(selector.as_deref().map(|selector| ("fieldSelector", selector)));
+        let namespace = self.last.as_ref().map(|(key, _)| key.namespace.as_str());
+        let uri = wire::uri(namespace.or(self.all.namespace.as_deref()), &self.plural, &parameters);
         let began = Instant::now();
+        let mut found = None;
         let answer = match wire::get(&self.all.client, &uri, wire::METADATA_ONLY, ASK_PATIENCE).await {
-            Ok(answer) => answer.list(|_| {}).await,
+            Ok(answer) => {
+                answer
+                    .list(|item| found = read::head(item).and_then(|head| head.version()))
+                    .await
+            }
             Err(error) => Err(error),
         };
-        match answer {
-            Ok(end) => {
-                let now = end.resource_version.parse::<u64>().unwrap_or(u64::MAX);
-                if now < self.all.freshness.highest_version() {
-                    warn!(
-                        "the cluster's state is older than what was seen of it: it was restored; listing everything anew"
-                    );
-                    self.all.freshness.went_back();
-                    return false;
-                }
-                if self.calm {
-                    self.all.freshness.prove(self.kind, None, began);
-                    self.backoff.reset();
-                }
-                true
-            }
+        let end = match answer {
+            Ok(end) => end,
             Err(error) => {
                 self.calm = false;
                 self.fail(&error).await;
-                !error.is_not_served()
+                return !error.is_not_served();
             }
+        };
+        let now = end.resource_version.parse::<u64>().unwrap_or(u64::MAX);
+        let last = self.last.as_ref().map(|(_, version)| *version);
+        let object_is_older = last.zip(found).is_some_and(|(last, found)| found < last);
+        if now < self.all.freshness.highest_version() || object_is_older {
+            warn!("the cluster's state is older than what was seen of it: it was restored; listing everything anew");
+            self.all.freshness.went_back();
+            return false;
         }
+        // It was deleted meanwhile, or never made.
+        if last.is_some() && found.is_none() && !self.calm {
+            return false;
+        }
+        if self.calm {
+            self.all.freshness.prove(self.kind, None, began);
+            self.backoff.reset();
+        }
+        true
     }
 
     /// Says what is wrong and waits.

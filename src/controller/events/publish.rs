@@ -31,7 +31,7 @@ use super::{
     transition::Transition,
 };
 use crate::{
-    controller::{FIELD_MANAGER, failure::api_message},
+    controller::{FIELD_MANAGER, failure::api_message, gate::Gate},
     telemetry::{LogLimiter, Metrics},
     text::{clean, truncate},
 };
@@ -44,6 +44,8 @@ const NOTE_BYTES: usize = 1024;
 const INSTANCE_BYTES: usize = 128;
 /// Limit of the API for names.
 const NAME_BYTES: usize = 253;
+/// How often to look whether the API server takes writes again.
+const GATE_TICK: Duration = Duration::from_millis(500);
 /// An event that comes again within this time is counted up.
 const SERIES: Duration = Duration::from_mins(6);
 /// Events that are known by name, to be counted up.
@@ -78,6 +80,7 @@ impl Events {
     pub(in crate::controller) fn start(
         client: Client,
         identity: &str,
+        gate: Gate,
         metrics: Arc<Metrics>,
     ) -> (Self, JoinHandle<()>) {
         let shared = Arc::new(Shared {
@@ -92,7 +95,7 @@ impl Events {
             instance: truncate(identity, INSTANCE_BYTES).into_owned(),
             known: HashMap::new(),
         };
-        let task = tokio::spawn(publish(publisher, shared.clone(), metrics.clone()));
+        let task = tokio::spawn(publish(publisher, shared.clone(), gate, metrics.clone()));
         (Self { shared, metrics }, task)
     }
 
@@ -125,9 +128,14 @@ impl Drop for Events {
     }
 }
 
-async fn publish(mut publisher: Publisher, shared: Arc<Shared>, metrics: Arc<Metrics>) {
+async fn publish(mut publisher: Publisher, shared: Arc<Shared>, gate: Gate, metrics: Arc<Metrics>) {
     let limiter = LogLimiter::default();
     loop {
+        // An API server that takes no verdicts is not to be asked to take events.
+        if let Some(wait) = gate.closed_for() {
+            sleep(wait.min(GATE_TICK)).await;
+            continue;
+        }
         let (next, closed) = {
             let mut state = shared.lock();
             let next = state.pending.next(Instant::now());

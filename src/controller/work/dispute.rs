@@ -1,0 +1,209 @@
+//! Notices that somebody else keeps writing what this process writes, and lets it rest.
+//!
+//! Two installations with different settings would overwrite each other's status as fast as they can. A status that is not what
+//! this process last wrote there was overwritten. Once is an accident (a person, a restore) and healed at once; twice
+//! within [`MEMORY`] is a dispute, and then that object is written at most once in [`PACE`]. Both sides do so, hence at most one
+//! write a minute.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// How long an overwritten status is remembered.
+const MEMORY: Duration = Duration::from_mins(10);
+/// Time between two writes of an object in dispute.
+const PACE: Duration = Duration::from_mins(2);
+/// Between two looks for what is old.
+const FORGET: Duration = Duration::from_secs(5);
+/// Overwritten that often, an object is in dispute.
+const DISPUTE: u32 = 2;
+/// Objects of which it is known what was written: beyond, all is forgotten, and disputes are noticed a little later.
+const KNOWN: usize = 500_000;
+
+/// What to do about a write.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Advice {
+    Write,
+    /// It is in dispute: not now.
+    Wait(Duration),
+}
+
+/// See the module. Objects are known by a number.
+#[derive(Debug, Default)]
+pub(super) struct Disputes(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// What this process wrote last, as a number.
+    written: HashMap<u64, u64>,
+    overwritten: HashMap<u64, Overwritten>,
+    /// When what is old was forgotten last.
+    forgotten: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Overwritten {
+    times: u32,
+    /// The version that was last found overwritten: each counts once.
+    version: Option<String>,
+    last: Instant,
+    last_write: Instant,
+    named: bool,
+}
+
+impl Disputes {
+    /// What to do when the status is not as it should be; `observed` is what it is, in that version.
+    pub(super) fn advice(&self, object: u64, observed: u64, version: Option<String>, now: Instant) -> Advice {
+        let mut state = self.lock();
+        state.forget(now);
+        let State {
+            written, overwritten, ..
+        } = &mut *state;
+        if written.get(&object).is_some_and(|written| *written != observed) {
+            let held = overwritten.entry(object).or_insert_with(|| Overwritten {
+                times: 0,
+                version: None,
+                last: now,
+                last_write: now,
+                named: false,
+            });
+            if held.times == 0 || held.version != version {
+                held.times = held.times.saturating_add(1);
+                held.version = version;
+                held.last = now;
+            }
+        }
+        match overwritten.get(&object) {
+            Some(held) if held.times >= DISPUTE => {
+                let due = held.last_write + PACE;
+                due.checked_duration_since(now)
+                    .filter(|wait| !wait.is_zero())
+                    .map_or(Advice::Write, Advice::Wait)
+            }
+            _ => Advice::Write,
+        }
+    }
+
+    /// This was written.
+    pub(super) fn written(&self, object: u64, status: u64, now: Instant) {
+        let mut state = self.lock();
+        if state.written.len() >= KNOWN {
+            state.written.clear();
+        }
+        state.written.insert(object, status);
+        if let Some(held) = state.overwritten.get_mut(&object) {
+            held.last_write = now;
+        }
+    }
+
+    /// True once for each dispute: it is time to say who is in it.
+    pub(super) fn to_be_named(&self, object: u64) -> bool {
+        let mut state = self.lock();
+        state
+            .overwritten
+            .get_mut(&object)
+            .is_some_and(|held| held.times >= DISPUTE && !std::mem::replace(&mut held.named, true))
+    }
+
+    /// How many objects are in dispute.
+    pub(super) fn count(&self, now: Instant) -> usize {
+        let mut state = self.lock();
+        state.forget(now);
+        state.overwritten.values().filter(|held| held.times >= DISPUTE).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Now and then: it walks over all.
+    fn forget(&mut self, now: Instant) {
+        if self.forgotten.is_some_and(|then| now.duration_since(then) < FORGET) {
+            return;
+        }
+        self.forgotten = Some(now);
+        self.overwritten
+            .retain(|_, held| now.duration_since(held.last) < MEMORY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two installations that each want another status of each of these objects, for that time; how often each object was written.
+    fn fight(objects: u64, seconds: u64) -> Vec<u32> {
+        let (sides, start) = ([Disputes::default(), Disputes::default()], Instant::now());
+        let mut status: Vec<(u64, u32)> = (0..objects).map(|_| (9, 0)).collect();
+        for tick in 0..seconds * 10 {
+            let now = start + Duration::from_millis(100 * tick);
+            for (side, disputes) in (0..).zip(&sides) {
+                for (object, (held, writes)) in (0..).zip(&mut status) {
+                    if *held != side && disputes.advice(object, *held, Some(writes.to_string()), now) == Advice::Write {
+                        (*held, *writes) = (side, *writes + 1);
+                        disputes.written(object, side, now);
+                    }
+                }
+            }
+        }
+        let noticed = sides.iter().filter(|disputes| {
+            let all = disputes.count(start + Duration::from_secs(seconds)) as u64 == objects;
+            all && (0..objects).all(|object| disputes.to_be_named(object) && !disputes.to_be_named(object))
+        });
+        // The side that has the last word at first has nothing to notice until the other writes again.
+        let least = if start + Duration::from_secs(seconds) > start + 2 * PACE {
+            2
+        } else {
+            1
+        };
+        assert!(noticed.count() >= least);
+        status.into_iter().map(|(_, writes)| writes).collect()
+    }
+
+    #[test]
+    fn two_installations_come_to_rest_however_many_objects_they_fight_over() {
+        for (objects, minutes) in [(1, 1), (1, 30), (300, 5)] {
+            for writes in fight(objects, minutes * 60) {
+                // A few until they have noticed, then one a minute.
+                assert!(u64::from(writes) <= 5 + minutes, "{writes} in {minutes} minutes");
+            }
+        }
+    }
+
+    #[test]
+    fn an_edit_by_hand_is_healed_at_once_and_one_much_later_too() {
+        let (disputes, start) = (Disputes::default(), Instant::now());
+        assert_eq!(
+            disputes.advice(1, 5, None, start),
+            Advice::Write,
+            "never written by this process"
+        );
+        disputes.written(1, 7, start);
+        for hour in 1..5 {
+            let now = start + Duration::from_mins(hour * 60);
+            let version = Some(hour.to_string());
+            assert_eq!(disputes.advice(1, 8, version.clone(), now), Advice::Write);
+            // The write fails, and is tried again.
+            assert_eq!(disputes.advice(1, 8, version, now), Advice::Write);
+            disputes.written(1, 7, now);
+            assert_eq!((disputes.count(now), disputes.to_be_named(1)), (0, false));
+        }
+    }
+
+    #[test]
+    fn an_ordinary_change_is_no_dispute() {
+        let (disputes, now) = (Disputes::default(), Instant::now());
+        for status in 0..1_000 {
+            // What is there is what was written; something else is due.
+            assert_eq!(disputes.advice(1, status, Some(status.to_string()), now), Advice::Write);
+            disputes.written(1, status + 1, now);
+        }
+        assert_eq!(disputes.count(now), 0);
+    }
+}
