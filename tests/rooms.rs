@@ -138,9 +138,6 @@ fn rooms_use_only_rooms_further_in() {
     }
 }
 
-/// Folders that still have circles.
-const TOLERATED: [&str; 1] = ["src/controller/"];
-
 #[test]
 fn no_file_uses_one_that_uses_it() {
     let edges = uses();
@@ -178,8 +175,6 @@ fn no_file_uses_one_that_uses_it() {
             ));
         }
     }
-    println!("{}", found.join("\n"));
-    found.retain(|circle| !TOLERATED.iter().any(|folder| circle.starts_with(folder)));
     assert!(found.is_empty(), "files that use each other:\n{}", found.join("\n"));
 }
 

@@ -48,7 +48,7 @@ use tracing::{debug, info, warn};
 
 use crate::telemetry::Metrics;
 
-use super::{FIELD_MANAGER, clock::Moment, failure::api_message};
+use super::{clock::Moment, failure::api_message, names::FIELD_MANAGER};
 
 /// How long a lease that is not renewed stays valid; whole seconds.
 const DURATION: Duration = Duration::from_secs(15);

@@ -18,7 +18,6 @@
 //!   restart writes nothing, and a crash at any point is healed by the next look.
 //! - Only the holder of the lease writes ([`lease`]).
 
-mod backend_server;
 mod cache;
 mod clock;
 mod dispatch;
@@ -26,14 +25,9 @@ mod events;
 mod failure;
 mod gate;
 mod lease;
-mod load_balancer;
-mod network_acl;
+mod names;
 mod queue;
-mod reconcile;
-mod security_group;
-mod troubleshoot_request;
 mod work;
-mod worker;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -61,16 +55,11 @@ use dispatch::Dispatch;
 use events::Events;
 use gate::Gate;
 use lease::{Elector, Leadership};
-use reconcile::Reconciled;
-use work::{DiagnosisPool, Writer, field_manager};
-use worker::{ControllerState, Outcome};
+use work::{Context, ControllerState, DiagnosisPool, Outcome, Reconciled, Writer, field_manager};
 
 /// How long nothing at all may come over a connection that something is expected from: longer than the quietest watch, so that only a
 /// connection that died without a word is given up.
 pub const SILENCE: Duration = Duration::from_secs(60);
-
-/// Field manager of every write, and reporting controller of every event.
-pub const FIELD_MANAGER: &str = "elb-doctor";
 
 /// How long workers may take to finish what they have when the process stops.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -107,16 +96,6 @@ pub enum RunError {
     /// A watch or worker ended, which it never does by itself: a fault of the program.
     #[error("a task of the controller ended unexpectedly: {0}")]
     TaskEnded(String),
-}
-
-/// What a reconcile works with.
-struct Context {
-    cache: Arc<Cache>,
-    catch_up: CatchUp,
-    writer: Writer,
-    pool: DiagnosisPool,
-    events: Arc<Events>,
-    metrics: Arc<Metrics>,
 }
 
 /// How metrics and logs name the controller of a kind; `None`: its objects have no state of their own.
@@ -360,26 +339,26 @@ fn stale(context: &Context) -> Option<Outcome> {
 }
 
 async fn work_on<K: Reconciled>(context: Arc<Context>, state: Arc<ControllerState>) {
-    worker::work(&state, K::KIND.name(), |key| {
+    work::work(&state, K::KIND.name(), |key| {
         let (context, grace) = (&context, &state.grace);
         async move {
             if let Some(wait) = stale(context) {
                 return Ok(wait);
             }
-            reconcile::reconcile::<K>(context, grace, &key).await
+            work::reconcile::<K>(context, grace, &key).await
         }
     })
     .await;
 }
 
 async fn work_on_requests(context: Arc<Context>, state: Arc<ControllerState>) {
-    worker::work(&state, Kind::TroubleshootRequest.name(), |key| {
+    work::work(&state, Kind::TroubleshootRequest.name(), |key| {
         let context = &context;
         async move {
             if let Some(wait) = stale(context) {
                 return Ok(wait);
             }
-            troubleshoot_request::reconcile(context, &key).await
+            work::reconcile_request(context, &key).await
         }
     })
     .await;

@@ -31,7 +31,7 @@ use super::{
     transition::Transition,
 };
 use crate::{
-    controller::{FIELD_MANAGER, failure::api_message, gate::Gate},
+    controller::{failure::api_message, gate::Gate, names::FIELD_MANAGER},
     telemetry::{LogLimiter, Metrics},
     text::{clean, truncate},
 };

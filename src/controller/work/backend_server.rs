@@ -17,10 +17,8 @@ use crate::{
     world::{Key, World},
 };
 
-use super::{
-    events::Transition,
-    reconcile::{Reconciled, condition, has},
-};
+use super::reconcile::{Reconciled, condition, has};
+use crate::controller::events::Transition;
 
 /// Reason of the event that tells of a backend server that became healthy.
 const RECOVERED: &str = "Recovered";

@@ -14,10 +14,10 @@ use crate::{
     world::Key,
 };
 
-use super::{
+use super::grace::Grace;
+use crate::controller::{
     failure::Failure,
     queue::{Queue, Tenanted},
-    reconcile::Grace,
 };
 
 /// The shortest time after which a key is looked at again that could not be written.
@@ -31,7 +31,7 @@ impl Tenanted for Key {
 
 /// How a reconcile ended well.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Outcome {
+pub(in crate::controller) enum Outcome {
     /// Until something changes.
     AwaitChange,
     /// Until something changes, and to be looked at again after this time.
@@ -40,15 +40,15 @@ pub(super) enum Outcome {
 
 /// What the workers of one controller share.
 #[derive(Debug)]
-pub(super) struct ControllerState {
-    pub(super) queue: Arc<Queue<Key>>,
-    pub(super) metrics: ControllerMetrics,
+pub(in crate::controller) struct ControllerState {
+    pub(in crate::controller) queue: Arc<Queue<Key>>,
+    pub(in crate::controller) metrics: ControllerMetrics,
     limiter: LogLimiter,
-    pub(super) grace: Grace,
+    pub(in crate::controller) grace: Grace,
 }
 
 impl ControllerState {
-    pub(super) fn new(metrics: &Metrics, controller: &'static str, workers: u16) -> Self {
+    pub(in crate::controller) fn new(metrics: &Metrics, controller: &'static str, workers: u16) -> Self {
         let metrics = metrics.controller(controller, workers);
         Self {
             queue: Arc::new(Queue::new(metrics.queue.clone(), workers.into())),
@@ -86,7 +86,7 @@ impl Drop for Taken<'_> {
 }
 
 /// Works until the queue is closed.
-pub(super) async fn work<R>(state: &ControllerState, kind: &'static str, reconcile: impl Fn(Key) -> R)
+pub(in crate::controller) async fn work<R>(state: &ControllerState, kind: &'static str, reconcile: impl Fn(Key) -> R)
 where
     R: Future<Output = Result<Outcome, Failure>>,
 {

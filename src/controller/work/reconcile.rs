@@ -1,10 +1,6 @@
 //! What the reconcilers of kinds in the World share: collect → diagnose → compare → at most one write → events on transitions.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -20,34 +16,8 @@ use crate::{
     world::{Key, World},
 };
 
-use super::{
-    Context,
-    events::Transition,
-    failure::Failure,
-    work::{Guard, OwnStatus},
-    worker::Outcome,
-};
-
-/// How long a reference that was not said to be missing before may be missing in silence. Objects that are applied together come
-/// moments after one another, in any order.
-const GRACE: Duration = Duration::from_millis(250);
-
-/// Objects of one kind whose missing references are not told of yet, and until when.
-#[derive(Debug, Default)]
-pub(super) struct Grace(Mutex<HashMap<Key, Instant>>);
-
-impl Grace {
-    /// How long to wait on. `None`: it was long enough, tell now. That is so until it is over, however often the write fails.
-    fn left(&self, key: &Key, now: Instant) -> Option<Duration> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = *all.entry(key.clone()).or_insert(now + GRACE);
-        until.checked_duration_since(now).filter(|left| !left.is_zero())
-    }
-
-    fn over(&self, key: &Key) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    }
-}
+use super::{context::Context, grace::Grace, status::OwnStatus, worker::Outcome, write::Guard};
+use crate::controller::{events::Transition, failure::Failure};
 
 /// Whether a reference is missing now and none was before.
 fn newly_missing(observed: &[Condition], desired: &[Condition]) -> bool {
@@ -56,7 +26,9 @@ fn newly_missing(observed: &[Condition], desired: &[Condition]) -> bool {
 }
 
 /// A kind of the World whose status we keep.
-pub(super) trait Reconciled: ApiObject + HasStatus<Status: OwnStatus + Send> {
+pub(in crate::controller) trait Reconciled:
+    ApiObject + HasStatus<Status: OwnStatus + Send>
+{
     /// What is counted of a status.
     type Facts: Send + 'static;
 
@@ -73,7 +45,11 @@ pub(super) trait Reconciled: ApiObject + HasStatus<Status: OwnStatus + Send> {
 }
 
 /// Brings the status of one object up to date.
-pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, key: &Key) -> Result<Outcome, Failure> {
+pub(in crate::controller) async fn reconcile<K: Reconciled>(
+    context: &Context,
+    grace: &Grace,
+    key: &Key,
+) -> Result<Outcome, Failure> {
     let world = context.cache.snapshot();
     let Some(object) = world.get(K::KIND, key) else {
         grace.over(key);
@@ -121,17 +97,17 @@ pub(super) async fn reconcile<K: Reconciled>(context: &Context, grace: &Grace, k
 }
 
 /// The condition of that type.
-pub(super) fn condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+pub(in crate::controller) fn condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
 /// Whether a condition has that status and reason.
-pub(super) fn has(conditions: &[Condition], type_: &str, status: &str, reason: &str) -> bool {
+pub(in crate::controller) fn has(conditions: &[Condition], type_: &str, status: &str, reason: &str) -> bool {
     condition(conditions, type_).is_some_and(|held| held.status == status && held.reason == reason)
 }
 
 /// What an admin should hear of when an object cannot be used as it stands, or can be again.
-pub(super) fn readiness(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
+pub(in crate::controller) fn readiness(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
     let Some(now) = condition(wanted, READY) else {
         return Vec::new();
     };
@@ -183,22 +159,6 @@ mod tests {
         );
         assert_eq!(told(&broken, &fine), [(false, "Reconciled".into())]);
         assert_eq!(told(&fine, &fine), []);
-    }
-
-    #[test]
-    fn a_missing_reference_is_waited_for_once_and_not_again() {
-        let (grace, key, start) = (Grace::default(), Key::new("meadow", "ewe"), Instant::now());
-        assert_eq!(grace.left(&key, start), Some(GRACE));
-        assert_eq!(
-            grace.left(&key, start + GRACE / 2),
-            Some(GRACE / 2),
-            "counted from the first look"
-        );
-        assert_eq!(grace.left(&key, start + GRACE), None);
-        assert_eq!(grace.left(&key, start + 2 * GRACE), None, "a failed write");
-        // It is told, or came; and another goes much later.
-        grace.over(&key);
-        assert_eq!(grace.left(&key, start + 9 * GRACE), Some(GRACE));
     }
 
     #[test]

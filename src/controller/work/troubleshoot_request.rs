@@ -18,18 +18,11 @@ use crate::{
     world::Key,
 };
 
-use super::{
-    Context,
-    cache::Standing,
-    events::Transition,
-    failure::Failure,
-    reconcile::condition,
-    work::{Guard, OwnStatus},
-    worker::Outcome,
-};
+use super::{context::Context, reconcile::condition, status::OwnStatus, worker::Outcome, write::Guard};
+use crate::controller::{cache::Standing, events::Transition, failure::Failure};
 
 /// Brings one request a step further.
-pub(super) async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Failure> {
+pub(in crate::controller) async fn reconcile(context: &Context, key: &Key) -> Result<Outcome, Failure> {
     let Some(request) = open(context, key) else {
         context.catch_up.forget(key);
         return Ok(Outcome::AwaitChange);
