@@ -93,6 +93,9 @@ where
     while let Some(key) = state.queue.next().await {
         let taken = Taken::new(state, key);
         let key = &taken.key;
+        // Whatever it waited for is looked at now, and this reconcile says when to look again: a key whose object is gone must not
+        // wait for the end of a ttl of years. Before the snapshot is taken, so that no later change is taken back.
+        state.queue.cancel(key);
         // A fault in one object's diagnosis must not take the worker from all others.
         let result = AssertUnwindSafe(reconcile(key.clone())).catch_unwind().await;
         let took = taken.began.elapsed();
@@ -141,6 +144,39 @@ where
 mod tests {
     use super::*;
     use crate::controller::queue::Lane;
+
+    #[tokio::test]
+    async fn a_key_whose_object_is_gone_waits_for_nothing_more() {
+        let metrics = Metrics::new();
+        let state = Arc::new(ControllerState::new(&metrics, "shears", 1));
+        let key = Key::new("orchard", "apple");
+        state.queue.open();
+        state.queue.add(key.clone(), Lane::Change);
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let worker = tokio::spawn({
+            let state = state.clone();
+            async move {
+                let times = std::sync::atomic::AtomicU32::new(0);
+                work(&state, "Shears", |_| {
+                    let time = times.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    tell.send(time).unwrap();
+                    // There at first, and to be looked at again; then gone.
+                    let outcome = match time {
+                        0 => Outcome::RequeueAfter(Duration::from_millis(400)),
+                        _ => Outcome::AwaitChange,
+                    };
+                    std::future::ready(Ok(outcome))
+                })
+                .await;
+            }
+        });
+        assert_eq!(told.recv().await, Some(0));
+        state.queue.add(key, Lane::Change);
+        assert_eq!(told.recv().await, Some(1));
+        let third = tokio::time::timeout(Duration::from_millis(900), told.recv()).await;
+        assert!(third.is_err(), "{third:?}");
+        worker.abort();
+    }
 
     #[tokio::test]
     async fn a_key_whose_worker_is_dropped_goes_to_the_next_worker() {
