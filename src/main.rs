@@ -2,5 +2,5 @@
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
-    elb_doctor::cli::main()
+    elb_doctor::main()
 }

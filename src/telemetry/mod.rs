@@ -5,7 +5,7 @@ mod log_limiter;
 mod logs;
 mod metrics;
 
-pub use admin::{AdminError, AdminServer, Readiness};
+pub use admin::{AdminServer, Readiness};
 pub(crate) use log_limiter::LogLimiter;
 pub use logs::{LogFormat, init as init_logs, parse_filter};
 pub use metrics::{ControllerMetrics, Metrics, QueueMetrics, WriteResult};
