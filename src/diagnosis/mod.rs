@@ -26,9 +26,9 @@ use crate::{
 
 pub(crate) use assessment::{Assessment, Facts, assess};
 pub use load_balancer::load_balancer_status;
-pub use rules::{network_acl_status, security_group_status};
+pub(crate) use rules::{network_acl_status, security_group_status};
 pub(crate) use status::{status, witness};
-pub use troubleshoot_request::{is_record_current, record_conditions, record_end, troubleshoot_request_status};
+pub(crate) use troubleshoot_request::{is_record_current, record_conditions, record_end, troubleshoot_request_status};
 pub(crate) use values::{dimension, dimension_name};
 
 /// The controller's part of a backend server's status, as it ought to be now; `None`: there is no such object.
@@ -39,9 +39,7 @@ pub fn backend_server_status(world: &World, key: &Key, now: &Time) -> Option<Bac
 
 /// When to look at a troubleshoot request again.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
-    /// When something that it reads changes.
-    OnChange,
+pub(crate) enum Next {
     /// When something changes, and at this time at the latest (its deadline).
     OnChangeOr(Time),
     /// Never: it is finished.

@@ -48,7 +48,7 @@ pub struct Loaded {
 
 /// How much input is taken.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Bytes, of all inputs together.
     pub max_bytes: u64,
 }
@@ -63,7 +63,7 @@ impl Default for Limits {
 
 /// Reads files, directories (their `.yaml`, `.yml` and `.json` files, sorted, not recursively) and standard input (`-`).
 #[must_use]
-pub fn load(paths: &[PathBuf], limits: Limits) -> Loaded {
+pub(crate) fn load(paths: &[PathBuf], limits: Limits) -> Loaded {
     let mut loader = match Loader::new() {
         Ok(loader) => loader,
         Err(error) => {

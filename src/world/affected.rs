@@ -28,12 +28,13 @@ pub struct Affected {
 impl Affected {
     /// True when nobody is.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Adds those of another change.
-    pub fn merge(&mut self, more: Self) {
+    #[cfg(test)]
+    pub(crate) fn merge(&mut self, more: Self) {
         self.backend_servers.extend(more.backend_servers);
         self.load_balancers.extend(more.load_balancers);
         self.security_groups.extend(more.security_groups);
@@ -42,7 +43,7 @@ impl Affected {
     }
 
     /// Those of a kind; `None` for kinds that have no state of their own.
-    pub fn of_mut(&mut self, kind: Kind) -> Option<&mut BTreeSet<Key>> {
+    pub(crate) fn of_mut(&mut self, kind: Kind) -> Option<&mut BTreeSet<Key>> {
         match kind {
             Kind::BackendServer => Some(&mut self.backend_servers),
             Kind::LoadBalancer => Some(&mut self.load_balancers),

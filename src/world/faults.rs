@@ -177,7 +177,7 @@ pub(super) fn of_backend_server(namespace: &Namespace, name: &str) -> Faults {
 impl World {
     /// What is wrong with a load balancer and its backend subnets; nothing when there is no such load balancer.
     #[must_use]
-    pub fn load_balancer_faults(&self, key: &Key) -> Faults {
+    pub(crate) fn load_balancer_faults(&self, key: &Key) -> Faults {
         self.search(key, |search| {
             if let Some(found) = search.there(&key.name) {
                 search.load_balancer(&found);
@@ -187,7 +187,7 @@ impl World {
 
     /// What is wrong with a security group and the address groups that it names; nothing when there is no such group.
     #[must_use]
-    pub fn security_group_faults(&self, key: &Key) -> Faults {
+    pub(crate) fn security_group_faults(&self, key: &Key) -> Faults {
         self.search(key, |search| {
             if let Some(Found::New(name, group)) = search.there::<SecurityGroup>(&key.name) {
                 search.rules(&format!("SecurityGroup {name}"), &group.compiled);
@@ -198,7 +198,7 @@ impl World {
     /// What is wrong with a network ACL: subnets that it claims and that are not there, its own rules, the address groups that they
     /// name. Nothing when there is no such ACL.
     #[must_use]
-    pub fn network_acl_faults(&self, key: &Key) -> Faults {
+    pub(crate) fn network_acl_faults(&self, key: &Key) -> Faults {
         self.search(key, |search| {
             let Some(acl) = search.namespace.readable::<NetworkACL>(&key.name) else {
                 return;
@@ -225,7 +225,7 @@ impl World {
 
     /// The other network ACLs that claim a subnet of this one, with the subnet.
     #[must_use]
-    pub fn rival_acls(&self, key: &Key) -> Vec<(String, String)> {
+    pub(crate) fn rival_acls(&self, key: &Key) -> Vec<(String, String)> {
         let Some(namespace) = self.namespace(&key.namespace) else {
             return Vec::new();
         };
@@ -244,7 +244,7 @@ impl World {
     /// Every invalid value of every object, used by a backend server or not, with the object's key; by kind and name.
     /// Objects that admission would have refused are left out: whoever handed them in knows.
     #[must_use]
-    pub fn invalid_values(&self) -> Vec<(Key, Fault)> {
+    pub(crate) fn invalid_values(&self) -> Vec<(Key, Fault)> {
         let mut out = Vec::new();
         for kind in Kind::ALL {
             for (name, namespace) in &self.namespaces {

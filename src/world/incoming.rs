@@ -54,7 +54,7 @@ impl From<Unreadable> for Incoming {
 
 impl Incoming {
     /// An object that admission would have refused, and why.
-    pub fn refused(object: impl Into<Object>, why: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn refused(object: impl Into<Object>, why: impl Into<Arc<str>>) -> Self {
         Self::Readable {
             object: object.into(),
             refused: Some(why.into()),
@@ -63,7 +63,7 @@ impl Incoming {
 
     /// Its kind.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Readable { object, .. } => object.kind(),
             Self::Unreadable(unreadable) => unreadable.kind,
@@ -72,7 +72,7 @@ impl Incoming {
 
     /// Its namespace and name.
     #[must_use]
-    pub fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         match self {
             Self::Readable { object, .. } => Key::of_object(object),
             Self::Unreadable(unreadable) => unreadable.key.clone(),
@@ -81,7 +81,7 @@ impl Incoming {
 
     /// Its uid; `None` for one from a file.
     #[must_use]
-    pub fn uid(&self) -> Option<&str> {
+    pub(crate) fn uid(&self) -> Option<&str> {
         match self {
             Self::Readable { object, .. } => object.meta().uid.as_deref(),
             Self::Unreadable(unreadable) => unreadable.uid.as_deref(),
@@ -90,7 +90,7 @@ impl Incoming {
 
     /// Its resource version as a number; `None` for one from a file.
     #[must_use]
-    pub fn version(&self) -> Option<u64> {
+    pub(crate) fn version(&self) -> Option<u64> {
         match self {
             Self::Readable { object, .. } => object.version(),
             Self::Unreadable(unreadable) => unreadable.version,

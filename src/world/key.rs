@@ -32,7 +32,7 @@ impl Key {
 
     /// The key of an object of any kind; an object without a namespace is taken to be in `default`.
     #[must_use]
-    pub fn of_object(object: &Object) -> Self {
+    pub(crate) fn of_object(object: &Object) -> Self {
         let meta = object.meta();
         Self::new(
             meta.namespace.clone().unwrap_or_else(|| "default".into()),
@@ -42,7 +42,7 @@ impl Key {
 
     /// Another object of the same namespace.
     #[must_use]
-    pub fn sibling(&self, name: &str) -> Self {
+    pub(crate) fn sibling(&self, name: &str) -> Self {
         Self::new(self.namespace.clone(), name)
     }
 }

@@ -17,7 +17,7 @@ mod kinds;
 #[cfg(test)]
 mod laws;
 mod namespace;
-pub mod parse;
+pub(crate) mod parse;
 mod queries;
 mod recount;
 mod references;
@@ -40,15 +40,15 @@ use crate::{
 
 pub use crate::api::v1alpha1::{Kind, Object};
 pub use affected::Affected;
-pub use collect::{Collected, RuleObjects};
+pub use collect::Collected;
+pub(crate) use collect::RuleObjects;
 use entry::Entry;
 pub use incoming::{Incoming, Unreadable};
 pub use key::Key;
 pub use namespace::Namespace;
 use namespace::WorldKind;
-pub use queries::Head;
-pub use refusal::{Fault, Faults, Refusal, RefusalReason};
-pub use sources::SourceOrigin;
+pub(crate) use refusal::{Refusal, RefusalReason};
+pub(crate) use sources::SourceOrigin;
 
 /// What holds for every diagnosis of a process.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub struct Settings {
 }
 
 /// The prefix from which Shared load balancers probe unless a setting says otherwise (domain §1).
-pub const DEFAULT_SHARED_SOURCE: &str = "100.125.0.0/16";
+pub(crate) const DEFAULT_SHARED_SOURCE: &str = "100.125.0.0/16";
 
 impl Default for Settings {
     fn default() -> Self {
@@ -123,7 +123,7 @@ impl World {
 
     /// Takes note of the answer to a read or write of ours: as [`World::observe`], but only of the very object that is known.
     /// `None` when it is not: its deletion may have overtaken the answer, and nothing would ever delete it again.
-    pub fn observe_answer(&mut self, incoming: Incoming) -> Option<Affected> {
+    pub(crate) fn observe_answer(&mut self, incoming: Incoming) -> Option<Affected> {
         let known = self.head(incoming.kind(), &incoming.key())?;
         (known.uid.as_deref() == incoming.uid()).then(|| self.observe(incoming))
     }
@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Takes an object away and says whose state may differ now.
-    pub fn remove(&mut self, kind: Kind, key: &Key) -> Affected {
+    pub(crate) fn remove(&mut self, kind: Kind, key: &Key) -> Affected {
         kinds::visit(kind, Remove { world: self, key })
     }
 
@@ -176,7 +176,7 @@ impl World {
 
     /// How many objects of a kind there are, unreadable ones too.
     #[must_use]
-    pub fn count(&self, kind: Kind) -> usize {
+    pub(crate) fn count(&self, kind: Kind) -> usize {
         self.sizes.get(&kind).copied().unwrap_or_default()
     }
 
@@ -188,37 +188,37 @@ impl World {
 
     /// The backend server of that name, if it can be read.
     #[must_use]
-    pub fn backend_server(&self, key: &Key) -> Option<&Arc<BackendServer>> {
+    pub(crate) fn backend_server(&self, key: &Key) -> Option<&Arc<BackendServer>> {
         self.object(key)
     }
 
     /// The load balancer of that name, if it can be read.
     #[must_use]
-    pub fn load_balancer(&self, key: &Key) -> Option<&Arc<LoadBalancer>> {
+    pub(crate) fn load_balancer(&self, key: &Key) -> Option<&Arc<LoadBalancer>> {
         self.object(key)
     }
 
     /// The security group of that name, if it can be read.
     #[must_use]
-    pub fn security_group(&self, key: &Key) -> Option<&Arc<SecurityGroup>> {
+    pub(crate) fn security_group(&self, key: &Key) -> Option<&Arc<SecurityGroup>> {
         self.object(key)
     }
 
     /// The network ACL of that name, if it can be read.
     #[must_use]
-    pub fn network_acl(&self, key: &Key) -> Option<&Arc<NetworkACL>> {
+    pub(crate) fn network_acl(&self, key: &Key) -> Option<&Arc<NetworkACL>> {
         self.object(key)
     }
 
     /// The request of that name, if it can be read; a finished one without its findings.
     #[must_use]
-    pub fn request(&self, key: &Key) -> Option<&Arc<TroubleshootRequest>> {
+    pub(crate) fn request(&self, key: &Key) -> Option<&Arc<TroubleshootRequest>> {
         self.object(key)
     }
 
     /// The backend servers of a load balancer, sorted.
     #[must_use]
-    pub fn backend_servers_of(&self, load_balancer: &Key) -> Vec<Key> {
+    pub(crate) fn backend_servers_of(&self, load_balancer: &Key) -> Vec<Key> {
         let namespace = self.namespaces.get(load_balancer.namespace.as_str());
         let names = namespace
             .into_iter()
@@ -228,7 +228,7 @@ impl World {
 
     /// How many backend servers a load balancer has, by displayed health and verdict; costs the same for any number.
     #[must_use]
-    pub fn backend_counts(&self, load_balancer: &Key) -> BackendCounts {
+    pub(crate) fn backend_counts(&self, load_balancer: &Key) -> BackendCounts {
         let namespace = self.namespaces.get(load_balancer.namespace.as_str());
         namespace
             .map(|namespace| namespace.counts(&load_balancer.name))
@@ -237,7 +237,7 @@ impl World {
 
     /// The health that is shown of a backend server (domain §9); `None` when there is no such backend server.
     #[must_use]
-    pub fn displayed_health(&self, key: &Key) -> Option<HealthState> {
+    pub(crate) fn displayed_health(&self, key: &Key) -> Option<HealthState> {
         let namespace = self.namespaces.get(key.namespace.as_str())?;
         let backend = namespace.readable::<BackendServer>(&key.name)?;
         Some(displayed::health(namespace, &backend.object).0)

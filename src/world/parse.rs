@@ -10,7 +10,7 @@ use crate::engine::{Family, PortMatch, ProtocolMatch, Span, SpanSet, number, pre
 ///
 /// # Errors
 /// The text is no IP address.
-pub fn address(text: &str) -> Result<IpAddr, String> {
+pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is not an IP address such as 192.168.1.10 or 2001:db8::1"))
 }
@@ -19,7 +19,7 @@ pub fn address(text: &str) -> Result<IpAddr, String> {
 ///
 /// # Errors
 /// The text is no prefix, or has host bits set.
-pub fn prefix(text: &str) -> Result<IpNet, String> {
+pub(crate) fn prefix(text: &str) -> Result<IpNet, String> {
     cidr(text).map_err(|why| format!("{text:?} {why}"))
 }
 
@@ -27,7 +27,7 @@ pub fn prefix(text: &str) -> Result<IpNet, String> {
 ///
 /// # Errors
 /// What is wrong with the text, which is not repeated.
-pub fn cidr(text: &str) -> Result<IpNet, String> {
+pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {
     let net: IpNet = text
         .parse()
         .map_err(|_| "is not a prefix in CIDR form such as 192.168.1.0/24 or 2001:db8::/64")?;
@@ -42,7 +42,7 @@ pub fn cidr(text: &str) -> Result<IpNet, String> {
 ///
 /// # Errors
 /// The text is neither.
-pub fn address_or_prefix(text: &str) -> Result<(Family, Span<u128>), String> {
+pub(crate) fn address_or_prefix(text: &str) -> Result<(Family, Span<u128>), String> {
     if text.contains('/') {
         prefix(text).map(|net| (Family::of(net.addr()), prefix_span(&net)))
     } else {
@@ -54,7 +54,7 @@ pub fn address_or_prefix(text: &str) -> Result<(Family, Span<u128>), String> {
 ///
 /// # Errors
 /// The text is none of them, a range mixes families, or ends before it begins.
-pub fn address_group_entry(text: &str) -> Result<(Family, Span<u128>), String> {
+pub(crate) fn address_group_entry(text: &str) -> Result<(Family, Span<u128>), String> {
     let Some((first, last)) = text.split_once('-') else {
         return address_or_prefix(text);
     };
@@ -71,7 +71,7 @@ pub fn address_group_entry(text: &str) -> Result<(Family, Span<u128>), String> {
 ///
 /// # Errors
 /// A number is no port, or a range ends before it begins.
-pub fn ports(text: &str) -> Result<PortMatch, String> {
+pub(crate) fn ports(text: &str) -> Result<PortMatch, String> {
     let port = |part: &str| {
         part.parse::<u16>()
             .map_err(|_| format!("{part:?} in {text:?} is not a port; ports are numbers from 0 to 65535"))
@@ -93,7 +93,7 @@ pub fn ports(text: &str) -> Result<PortMatch, String> {
 ///
 /// # Errors
 /// The text is no protocol.
-pub fn protocol(text: &str, family: Family) -> Result<ProtocolMatch, String> {
+pub(crate) fn protocol(text: &str, family: Family) -> Result<ProtocolMatch, String> {
     let number = match text {
         "tcp" => 6,
         "udp" => 17,

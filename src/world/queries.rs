@@ -30,20 +30,20 @@ impl World {
     }
 
     /// How many objects of a kind are there but cannot be read; walks all of the kind.
-    #[must_use]
-    pub fn count_unreadable(&self, kind: Kind) -> usize {
+    #[cfg(test)]
+    pub(crate) fn count_unreadable(&self, kind: Kind) -> usize {
         kinds::visit(kind, CountUnreadable(self))
     }
 
     /// What is known of an object beside its content; `None` when there is no such object.
     #[must_use]
-    pub fn head(&self, kind: Kind, key: &Key) -> Option<Head> {
+    pub(crate) fn head(&self, kind: Kind, key: &Key) -> Option<Head> {
         kinds::visit(kind, OfHead { world: self, key })
     }
 
     /// Whether all that is ever read of the object is the same in what is known.
     #[must_use]
-    pub fn reads_the_same(&self, incoming: &Incoming) -> bool {
+    pub(crate) fn reads_the_same(&self, incoming: &Incoming) -> bool {
         let key = incoming.key();
         let Incoming::Readable { object, refused: None } = incoming else {
             return false;
@@ -58,7 +58,7 @@ impl World {
 
     /// The object of that kind and name, if it can be read.
     #[must_use]
-    pub fn get(&self, kind: Kind, key: &Key) -> Option<Object> {
+    pub(crate) fn get(&self, kind: Kind, key: &Key) -> Option<Object> {
         kinds::visit(kind, Get { world: self, key })
     }
 }
@@ -130,8 +130,10 @@ impl WorldVisitor for Keys<'_> {
     }
 }
 
+#[cfg(test)]
 struct CountUnreadable<'a>(&'a World);
 
+#[cfg(test)]
 impl WorldVisitor for CountUnreadable<'_> {
     type Output = usize;
 

@@ -22,7 +22,7 @@ pub enum RefusalReason {
 impl RefusalReason {
     /// The word used in conditions.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::ReferenceNotFound => reasons::REFERENCE_NOT_FOUND,
             Self::InvalidSpec => reasons::INVALID_SPEC,
@@ -38,7 +38,7 @@ impl RefusalReason {
 
     /// Whether the objects themselves are at fault, so that `Ready` is False.
     #[must_use]
-    pub fn is_unready(self) -> bool {
+    pub(crate) fn is_unready(self) -> bool {
         matches!(
             self,
             Self::ReferenceNotFound | Self::InvalidSpec | Self::AmbiguousNetworkAcl
@@ -99,7 +99,7 @@ pub struct Faults {
 impl Faults {
     /// The refusal that follows: missing objects first, then invalid values.
     #[must_use]
-    pub fn refusal(&self) -> Option<Refusal> {
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
         first(&self.missing, RefusalReason::ReferenceNotFound)
             .or_else(|| first(&self.invalid, RefusalReason::InvalidSpec))
     }

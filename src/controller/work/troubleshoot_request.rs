@@ -59,7 +59,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &Key) -> Re
         context.cache.observe_answer(written.into());
     }
     let deadline = match next {
-        Next::OnChange | Next::Finished => None,
+        Next::Finished => None,
         Next::OnChangeOr(at) => Some(until(&at, &now)),
         // Its record is what is known of it from now on.
         Next::DeleteAt(at) => return Ok(Outcome::RequeueAfter(until(&at, &now))),
