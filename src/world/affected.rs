@@ -32,16 +32,6 @@ impl Affected {
         *self == Self::default()
     }
 
-    /// Adds those of another change.
-    #[cfg(test)]
-    pub(crate) fn merge(&mut self, more: Self) {
-        self.backend_servers.extend(more.backend_servers);
-        self.load_balancers.extend(more.load_balancers);
-        self.security_groups.extend(more.security_groups);
-        self.network_acls.extend(more.network_acls);
-        self.requests.extend(more.requests);
-    }
-
     /// Those of a kind; `None` for kinds that have no state of their own.
     pub(crate) fn of_mut(&mut self, kind: Kind) -> Option<&mut BTreeSet<Key>> {
         match kind {
