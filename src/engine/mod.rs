@@ -33,17 +33,17 @@ mod work;
 
 pub use address::{Family, Prefix, covering_prefixes, format_address, format_prefix, number, prefix_span};
 pub use case::{Case, NetworkAclState, SecurityGroupState};
-pub use check::{Category, CheckId, Dimension, JudgedBy, Setting, Severity};
+pub use check::{Category, CheckId, Dimension, Severity};
 pub use diagnose::{TooIntricate, Verdict, diagnose};
 pub use evidence::{Decision, Evidence, Has, Nearest, Packet, Values};
-pub use exempt::{ALWAYS_OUTBOUND, Exempt, Part};
-pub use fix::{FixPlan, NewRule, Placement};
+pub use exempt::Part;
+pub use fix::{FixPlan, Placement};
 pub use layer::Layer;
 pub use outcome::{Finding, Impact, Outcome, Outcomes, RuleFinding, Why};
 pub use region::{Block, Region};
 pub use rule::{
     Action, AddressGroups, AddressMatch, AddressSet, Direction, PortMatch, ProtocolMatch, Rule, RuleSet, Rules,
 };
-pub use share::{Count, Share};
+pub use share::Share;
 pub use span::{Bound, Span, SpanSet};
 pub use traffic::{Leg, Traffic};

@@ -163,8 +163,8 @@ impl AddressMatch {
     }
 
     /// Whether the interfaces that carry `group` are matched.
-    #[must_use]
-    pub fn contains_members_of(&self, group: &str) -> bool {
+    #[cfg(test)]
+    pub(super) fn contains_members_of(&self, group: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Set(_) | Self::Group(_) => false,
@@ -310,10 +310,10 @@ pub struct Rules {
     pub groups: Vec<Arc<AddressSet>>,
 }
 
+#[cfg(test)]
 impl Rules {
     /// Rules that name no address group.
-    #[must_use]
-    pub fn without_groups(set: RuleSet) -> Self {
+    pub(super) fn without_groups(set: RuleSet) -> Self {
         Self {
             set: Arc::new(set),
             groups: Vec::new(),

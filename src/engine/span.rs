@@ -9,8 +9,6 @@ pub trait Bound: Copy + Ord {
     fn after(self) -> Option<Self>;
     /// The number before, unless this is the first.
     fn before(self) -> Option<Self>;
-    /// How far this number lies above a smaller one, roughly.
-    fn above(self, smaller: Self) -> f64;
 }
 
 macro_rules! bound {
@@ -23,11 +21,6 @@ macro_rules! bound {
             #[inline]
             fn before(self) -> Option<Self> {
                 self.checked_sub(1)
-            }
-            #[inline]
-            #[allow(clippy::cast_precision_loss, clippy::cast_lossless, reason = "rough by contract")]
-            fn above(self, smaller: Self) -> f64 {
-                (self - smaller) as f64
             }
         }
     )*};
@@ -65,12 +58,6 @@ impl<T: Bound> Span<T> {
         self.first <= number && number <= self.last
     }
 
-    /// How many numbers it has, roughly.
-    #[inline]
-    pub fn length(&self) -> f64 {
-        self.last.above(self.first) + 1.0
-    }
-
     /// The numbers in both.
     #[inline]
     pub fn intersection(&self, other: &Self) -> Option<Self> {
@@ -99,12 +86,6 @@ impl<T: Bound> SpanSet<T> {
     #[must_use]
     pub fn spans(&self) -> &[Span<T>] {
         &self.0
-    }
-
-    /// The spans, sorted, by value.
-    #[must_use]
-    pub fn into_spans(self) -> Vec<Span<T>> {
-        self.0
     }
 
     /// The smallest number.
