@@ -143,6 +143,14 @@ const STEPS: &[Step] = &[
     ),
     Given(the_other_examples_are_reported),
     Run("kubectl get bes,tsr", Viewer, &[]),
+    // docs/operations.md: writes.
+    Typed(
+        "kubectl apply --server-side --subresource=status",
+        ClusterAdmin,
+        "kubectl get bes/default-group-1 -n shop -o json | kubectl apply --server-side --force-conflicts --subresource=status -f -",
+        0,
+        &["backendserver.elb-doctor.dev/default-group-1 serverside-applied"],
+    ),
     // README: read the answer; describe your load balancer.
     Typed(
         "kubectl describe bes/NAME",
