@@ -23,6 +23,43 @@ fn main() {
 
 const RULES: [usize; 3] = [10, 100, 1000];
 
+/// Lists of rules that are made to be hard to judge: see `families`.
+mod families {
+    #![allow(
+        clippy::cast_possible_truncation,
+        clippy::similar_names,
+        clippy::cast_sign_loss,
+        clippy::too_many_lines,
+        clippy::items_after_statements,
+        dead_code,
+        reason = "a benchmark"
+    )]
+    use elb_doctor::engine;
+
+    include!("support/families.rs");
+}
+
+/// One direction of a network ACL, 1,000 and 5,000 rules of each hard kind.
+#[divan::bench(args = families::ALL_HARD, consts = [1_000, 5_000], sample_count = 5, sample_size = 1)]
+fn hard<const RULES: usize>(bencher: Bencher<'_, '_>, kind: families::Hard) {
+    let case = families::hard_case(kind, RULES);
+    bencher.bench_local(|| engine::diagnose(black_box(&case)));
+}
+
+/// 16 security groups of 300 rules that deny one port each.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn hard_security_groups_of_ports(bencher: Bencher<'_, '_>) {
+    let case = families::security_groups_of_ports(300);
+    bencher.bench_local(|| engine::diagnose(black_box(&case)));
+}
+
+/// 16 security groups of 300 random rectangles of address and port.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn hard_security_groups_of_rectangles(bencher: Bencher<'_, '_>) {
+    let case = families::security_groups_of_rectangles(300);
+    bencher.bench_local(|| engine::diagnose(black_box(&case)));
+}
+
 fn case(rules: usize, traffic: Traffic) -> engine::Case {
     let (world, key) = world(rules, traffic);
     world.collect(&key).unwrap().case.unwrap()

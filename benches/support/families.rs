@@ -43,6 +43,12 @@ pub enum Hard {
     Plates,
 }
 
+impl std::fmt::Display for Hard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
 pub const ALL_HARD: [Hard; 16] = [
     Hard::BlockList,
     Hard::BlockAndPortList,

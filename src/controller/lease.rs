@@ -412,12 +412,11 @@ impl Elector {
             }
             let mut next = began + RETRY;
             if let Some(until) = self.leadership.until() {
-                match until.checked_since(Moment::now()) {
-                    Some(left) => next = next.min(Instant::now() + left),
-                    None => {
-                        warn!(lease = %self.name(), "the lease could not be renewed in time");
-                        self.end_leadership();
-                    }
+                if let Some(left) = until.checked_since(Moment::now()) {
+                    next = next.min(Instant::now() + left);
+                } else {
+                    warn!(lease = %self.name(), "the lease could not be renewed in time");
+                    self.end_leadership();
                 }
             }
             // After a slow request the next try follows at once, but never in a busy loop.

@@ -40,6 +40,10 @@ pub(crate) struct Line<T> {
 }
 
 /// Cuts the values of `window` (sorted spans), and so many points beside the line, into classes.
+#[allow(
+    clippy::too_many_lines,
+    reason = "one sweep along the line, whose state is used throughout"
+)]
 pub(crate) fn line<T: Bound + Hash>(
     role: Role,
     window: &[Span<T>],

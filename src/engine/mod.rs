@@ -8,6 +8,8 @@
 //! `layer` (security groups, network ACL), `evidence`, `fix`, and `diagnose`, which puts them together.
 
 mod address;
+#[cfg(test)]
+mod bounds;
 mod case;
 mod check;
 mod configuration;

@@ -5,6 +5,11 @@
 //! allow rule and the denies before it: where no earlier deny meets it, what it matches is allowed as it stands. Only so much
 //! of that is done; what then is still open goes to the `search`, whose work has a bound for every list of rules.
 
+#![allow(
+    clippy::similar_names,
+    reason = "classes, columns and parts are what they are called"
+)]
+
 use super::{
     Action, AddressGroups, AddressMatch, Block, Bound, Family, Leg, PortMatch, ProtocolMatch, Region, Rule, Span,
     SpanSet, Traffic,
@@ -333,7 +338,7 @@ impl Space {
         work: &mut Work,
     ) -> Result<Region, Exhausted> {
         let exact = deciders.is_some();
-        let sorted = self.sorted(items);
+        let sorted = Self::sorted(items);
         let bits = sorted.bits.len();
         let remote = line(
             self.remote.0,
@@ -419,7 +424,7 @@ impl Space {
     }
 
     /// The items by how they take part: those that match everything but for one dimension, and the rest.
-    fn sorted<'a>(&self, items: &[Item<'a>]) -> Sorted<'a> {
+    fn sorted<'a>(items: &[Item<'a>]) -> Sorted<'a> {
         let mut out = Sorted {
             ground: NOTHING,
             ..Sorted::default()

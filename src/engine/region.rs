@@ -41,6 +41,9 @@ enum Keep {
     FirstOnly,
 }
 
+/// A block of one set and one of another, by their positions; none stands for the outside of the set.
+type Pair = (Option<usize>, Option<usize>);
+
 impl Region {
     /// The set of blocks with disjoint ports.
     pub(crate) fn of(blocks: Vec<Block>) -> Self {
@@ -155,7 +158,7 @@ impl Region {
         let (left, right) = (self.by_ports(), other.by_ports());
         work.spend(left.len() + right.len())?;
         // The spans of ports that each pair of blocks has in common; no block of a set stands for its outside.
-        let mut common: BTreeMap<(Option<usize>, Option<usize>), Vec<Span<u16>>> = BTreeMap::new();
+        let mut common: BTreeMap<Pair, Vec<Span<u16>>> = BTreeMap::new();
         let (mut left, mut right) = (left.as_slice(), right.as_slice());
         let mut next = Some(0u16);
         while let Some(from) = next {

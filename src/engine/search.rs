@@ -22,6 +22,11 @@
 //! group lie in two axes (n log n), those of a network ACL in four and the protocol (n²/64 words at the top, which is what
 //! is seen).
 
+#![allow(
+    clippy::similar_names,
+    reason = "classes, columns and parts are what they are called"
+)]
+
 use std::ops::Range;
 
 use super::work::{Exhausted, Work};
@@ -969,7 +974,7 @@ fn pinned(axis: Option<&Axis>, width: usize) -> Vec<Pinned<'_>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_range_loop)]
     use proptest::prelude::*;
 
     use super::*;

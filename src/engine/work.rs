@@ -1,8 +1,9 @@
 //! A bound on the work that one diagnosis may take.
 //!
 //! Work is counted, not timed, so that the answer is the same on every machine: a unit is roughly one machine word read or
-//! one span touched. The searches here are fast on every list of rules that people write and on every one that was tried
-//! to slow them down; the bound is what remains to be said about all others.
+//! one span touched. Block lists and port lists take work in their length. No list of n rules that was tried takes more than
+//! 40 n² (`bounds` holds both, on lists made to be hard: combs, stairs, tilings, boxes that overlap in four dimensions). The
+//! limit is what remains to be said about all others; it is ten times what the hardest known list of 1,000 rules takes.
 
 /// The work of one diagnosis: some tenths of a second.
 pub(crate) const LIMIT: u64 = 400_000_000;
@@ -33,5 +34,11 @@ impl Work {
         let units = u64::try_from(units).unwrap_or(u64::MAX);
         self.left = self.left.checked_sub(units).ok_or(Exhausted)?;
         Ok(())
+    }
+
+    /// The work that may still be done.
+    #[cfg(test)]
+    pub(crate) fn left(&self) -> u64 {
+        self.left
     }
 }

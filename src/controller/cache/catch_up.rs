@@ -389,7 +389,7 @@ mod tests {
         })
     }
 
-    fn incoming(object: Value) -> Incoming {
+    fn incoming(object: &Value) -> Incoming {
         read::read(Kind::BackendServer, object.to_string().as_bytes()).unwrap()
     }
 
@@ -445,7 +445,7 @@ mod tests {
         });
         let cache = Cache::new(&Settings::default(), Duration::from_secs(90), |_| {});
         for object in held {
-            cache.observe(incoming(object.clone()));
+            cache.observe(incoming(object));
         }
         Server {
             lists,
@@ -475,9 +475,9 @@ mod tests {
     async fn a_kind_of_which_a_later_version_was_heard_is_not_asked_for() {
         let server = server(&[], 9, Vec::new(), 200);
         let now = Instant::now();
-        Kind::ALL
-            .iter()
-            .for_each(|kind| server.cache.freshness().prove(*kind, Some(8), now));
+        for kind in Kind::ALL {
+            server.cache.freshness().prove(*kind, Some(8), now);
+        }
         assert_eq!(server.standing(8, Duration::ZERO).await, Standing::Current);
         assert_eq!(server.lists.load(Ordering::SeqCst), 0);
     }
@@ -519,7 +519,7 @@ mod tests {
             // The watch tells; the API server need not be asked again.
             let lists = server.lists.load(Ordering::SeqCst);
             match then {
-                Some(object) => server.cache.observe(incoming(object)),
+                Some(object) => server.cache.observe(incoming(&object)),
                 None => server.cache.remove(Kind::BackendServer, &Key::new("meadow", "ewe-2")),
             }
             assert_eq!(server.standing(8, SILENT).await, Standing::Current, "{what}");

@@ -86,9 +86,10 @@ impl Definitions {
         if *lacking == text {
             return;
         }
-        match &text {
-            Some(text) => warn!("{text}"),
-            None => info!("the cluster's definitions have every field of this version"),
+        if let Some(text) = &text {
+            warn!("{text}");
+        } else {
+            info!("the cluster's definitions have every field of this version");
         }
         *lacking = text;
     }

@@ -170,7 +170,7 @@ impl Freshness {
             if is_stale && !view.told {
                 stale.push(Stale {
                     kind: *kind,
-                    why: self.why(view, now),
+                    why: Self::why(view, now),
                 });
             } else if !is_stale && view.told {
                 again.push(*kind);
@@ -189,7 +189,7 @@ impl Freshness {
             .send_if_modified(|held| std::mem::replace(held, fresh) != fresh);
     }
 
-    fn why(&self, view: &View, now: Instant) -> String {
+    fn why(view: &View, now: Instant) -> String {
         let age = view.proved.map_or(0, |proved| now.duration_since(proved).as_secs());
         match (&view.trouble, view.missing) {
             (Some(trouble), true) => trouble.clone(),
@@ -209,7 +209,7 @@ impl Freshness {
         let words = stale.map(|(kind, view)| match (&view.proved, &view.trouble) {
             (None, None) => format!("the first list of {kind}"),
             (None, Some(trouble)) => format!("the first list of {kind} ({trouble})"),
-            (Some(_), _) => format!("a fresh view of {kind} ({})", self.why(view, now)),
+            (Some(_), _) => format!("a fresh view of {kind} ({})", Self::why(view, now)),
         });
         words.collect()
     }

@@ -334,13 +334,10 @@ impl Watcher {
         if self.vanished.is_empty() {
             return true;
         }
-        match is_served(&self.all.client, &self.plural).await {
-            Ok(false) => {
-                self.vanished.clear();
-                return false;
-            }
-            // Without an answer nothing is known but what the watch told: and that is, the objects are gone.
-            Ok(true) | Err(_) => {}
+        // Without an answer nothing is known but what the watch told: and that is, the objects are gone.
+        if let Ok(false) = is_served(&self.all.client, &self.plural).await {
+            self.vanished.clear();
+            return false;
         }
         for key in std::mem::take(&mut self.vanished) {
             self.all.cache.remove(self.kind, &key);

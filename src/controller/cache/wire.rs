@@ -4,7 +4,7 @@
 //! with it, and log the whole page when that fails. Here a page is cut into its items while it arrives: no more than one item is
 //! ever held, none is looked into, and what cannot be read is found out one by one.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -414,7 +414,7 @@ pub(super) fn uri(namespace: Option<&str>, plural: &str, parameters: &[(&str, &s
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 uri.push(char::from(byte));
             } else {
-                uri.push_str(&format!("%{byte:02X}"));
+                let _ = write!(uri, "%{byte:02X}");
             }
         }
     }

@@ -1,4 +1,5 @@
 //! What holds of the queue whatever happens to it, with a clock that the tests set.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
     collections::{HashMap, HashSet},

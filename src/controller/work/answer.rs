@@ -1,7 +1,7 @@
 //! Reads what the API server answers to a write. What nobody reads is not parsed: whatever else is in the metadata cannot make an
 //! answer unreadable.
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use std::collections::HashMap;
 
@@ -107,7 +107,7 @@ pub(super) fn other_managers<S: OwnStatus>(list: &str, own: &str) -> Vec<String>
                 .get("f:status")
                 .map(|status| status.get())
                 .unwrap_or_default();
-            let fields: HashMap<String, IgnoredAny> = serde_json::from_str(status).unwrap_or_default();
+            let fields: HashMap<String, Box<RawValue>> = serde_json::from_str(status).unwrap_or_default();
             let ours = |field: &str| S::FIELDS.contains(&field) || field == "conditions";
             fields.keys().any(|field| field.strip_prefix("f:").is_some_and(ours))
         })

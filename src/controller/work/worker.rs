@@ -122,9 +122,10 @@ where
                 state.metrics.error.inc();
                 state.metrics.errors.inc();
                 let text = failure.to_string();
-                match state.limiter.allow(&text, Instant::now()) {
-                    Some(suppressed) => warn!(kind, object = %key, "{text}; trying again{suppressed}"),
-                    None => debug!(kind, object = %key, "{text}; trying again"),
+                if let Some(suppressed) = state.limiter.allow(&text, Instant::now()) {
+                    warn!(kind, object = %key, "{text}; trying again{suppressed}");
+                } else {
+                    debug!(kind, object = %key, "{text}; trying again");
                 }
                 state.queue.retry(key.clone());
             }
