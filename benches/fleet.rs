@@ -2,7 +2,12 @@
 //!
 //! Prints each cost for 10,000 and for 100,000 backend servers in one subnet, behind one load balancer, and the ratio: where it is ten,
 //! the cost grows linearly; where it is one, it does not grow at all. `cargo bench --bench fleet`.
-#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, missing_docs, reason = "a benchmark may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    missing_docs,
+    reason = "a benchmark may panic"
+)]
 
 use std::{hint::black_box, time::Instant};
 

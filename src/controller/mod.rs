@@ -55,7 +55,6 @@ use dispatch::Dispatch;
 use events::Events;
 use gate::Gate;
 use lease::{Elector, Leadership};
-use queue::Lane;
 use work::{Context, ControllerState, DiagnosisPool, Outcome, Reconciled, Writer, field_manager};
 
 /// How long nothing at all may come over a connection that something is expected from: longer than the quietest watch, so that only a
@@ -354,20 +353,12 @@ async fn work_on<K: Reconciled>(context: Arc<Context>, state: Arc<ControllerStat
 
 async fn work_on_requests(context: Arc<Context>, state: Arc<ControllerState>) {
     work::work(&state, Kind::TroubleshootRequest.name(), |key| {
-        let (context, state) = (&context, &state);
+        let context = &context;
         async move {
             if let Some(wait) = stale(context) {
                 return Ok(wait);
             }
-            let outcome = work::reconcile_request(context, &key).await;
-            if context.cache.snapshot().request(&key).is_none() {
-                // Its deadline or its end may be years away. One that was made again meanwhile is looked at anew.
-                state.queue.cancel(&key);
-                if context.cache.snapshot().request(&key).is_some() {
-                    state.queue.add(key, Lane::Change);
-                }
-            }
-            outcome
+            work::reconcile_request(context, &key).await
         }
     })
     .await;
