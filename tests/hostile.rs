@@ -18,6 +18,8 @@ mod replica;
 #[path = "hostile/stage.rs"]
 mod stage;
 
+#[path = "hostile/disputes.rs"]
+mod disputes;
 #[path = "hostile/lease.rs"]
 mod lease;
 #[path = "hostile/memory.rs"]
@@ -26,6 +28,8 @@ mod memory;
 mod neighbours;
 #[path = "hostile/poison.rs"]
 mod poison;
+#[path = "hostile/pushback.rs"]
+mod pushback;
 #[path = "hostile/requests.rs"]
 mod requests;
 #[path = "hostile/rules.rs"]
