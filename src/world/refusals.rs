@@ -291,13 +291,13 @@ mod tests {
     /// Each change with a part of the message that it brings, or none.
     fn table(check: Check, rows: Vec<(Change, Option<&str>)>) {
         assert_eq!(asked(check, &Change::None), None, "the stage is in order");
-        for (at, (change, wanted)) in rows.into_iter().enumerate() {
+        for (at, (change, expected)) in rows.into_iter().enumerate() {
             let told = asked(check, &change);
-            let right = match (&told, wanted) {
-                (Some(told), Some(wanted)) => told.contains(wanted),
-                (told, wanted) => told.is_none() && wanted.is_none(),
+            let right = match (&told, expected) {
+                (Some(told), Some(expected)) => told.contains(expected),
+                (told, expected) => told.is_none() && expected.is_none(),
             };
-            assert!(right, "row {at}: {told:?} and not {wanted:?}");
+            assert!(right, "row {at}: {told:?} and not {expected:?}");
         }
     }
 
@@ -547,7 +547,7 @@ mod tests {
             RefusalReason::BackendNotUnhealthy,
             RefusalReason::HealthCheckSourcesUnknown,
         ];
-        for (mended, wanted) in reasons.into_iter().enumerate() {
+        for (mended, expected) in reasons.into_iter().enumerate() {
             let spoilt = |at: usize| mended <= at;
             let mut world = world(&Change::None);
             let mut put = |kind: Kind, name: &str, spec: Value, status: Value| {
@@ -587,7 +587,7 @@ mod tests {
                 "backendServerGroups": [{"name": "herd", "protocol": "TCP", "healthCheck": {"protocol": "TCP", "enabled": !spoilt(5)}}]});
             put(Kind::LoadBalancer, "gate", spec, Value::Null);
             let collected = world.collect(&Key::new("orchard", "plum")).unwrap();
-            assert_eq!(collected.case.unwrap_err().reason, wanted);
+            assert_eq!(collected.case.unwrap_err().reason, expected);
         }
     }
 }

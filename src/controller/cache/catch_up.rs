@@ -93,8 +93,8 @@ impl Question {
         }
     }
 
-    /// The keys that are held by the same choice.
-    fn held(&self, world: &World) -> Vec<Key> {
+    /// The keys that are known by the same choice.
+    fn known(&self, world: &World) -> Vec<Key> {
         match &self.which {
             Which::Named(name) => vec![Key::new(self.namespace.as_str(), name.as_str())],
             Which::Of(balancer) => world.backend_servers_of(&Key::new(self.namespace.as_str(), balancer.as_str())),
@@ -166,13 +166,13 @@ impl Behind {
 
     /// Whether it is known by now.
     fn is_over(&self, kind: Kind, world: &World) -> bool {
-        let held = world.head(kind, self.key());
+        let known = world.head(kind, self.key());
         match self {
-            Self::New { uid, version, .. } => held.is_some_and(|held| {
-                let own = held.version.unwrap_or(0);
-                own > *version || (own == *version && held.uid.as_deref() == Some(uid))
+            Self::New { uid, version, .. } => known.is_some_and(|known| {
+                let own = known.version.unwrap_or(0);
+                own > *version || (own == *version && known.uid.as_deref() == Some(uid))
             }),
-            Self::Gone { version, .. } => held.is_none_or(|held| held.version.is_some_and(|own| own > *version)),
+            Self::Gone { version, .. } => known.is_none_or(|known| known.version.is_some_and(|own| own > *version)),
         }
     }
 }
@@ -193,7 +193,7 @@ struct Answered {
 impl Answered {
     /// Takes note of an answer.
     fn take(&mut self, question: &Question, listed: Listed, world: &World) {
-        let gone = question.held(world).into_iter().filter_map(|key| {
+        let gone = question.known(world).into_iter().filter_map(|key| {
             let missing = !listed.objects.contains_key(&key);
             missing.then_some(Behind::Gone {
                 key,
@@ -332,7 +332,7 @@ impl CatchUp {
     /// Forgets a request that waits no more.
     pub(in crate::controller) fn forget(&self, key: &Key) {
         let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(held, _), _| held != key);
+        all.retain(|(known, _), _| known != key);
     }
 
     /// `None`: the view of those objects is as new as that version. Else when to look again, and what is waited for.
@@ -411,7 +411,7 @@ mod tests {
         cache: Cache,
     }
 
-    fn server(held: &[Value], version: u64, items: Vec<Value>, code: u16) -> Server {
+    fn server(known: &[Value], version: u64, items: Vec<Value>, code: u16) -> Server {
         let lists = Arc::new(AtomicUsize::new(0));
         let seen = lists.clone();
         let service = tower::service_fn(move |request: axum::http::Request<Body>| {
@@ -444,7 +444,7 @@ mod tests {
             async move { Ok::<_, Infallible>(answer) }
         });
         let cache = Cache::new(&Settings::default(), Duration::from_secs(90), |_| {});
-        for object in held {
+        for object in known {
             cache.observe(incoming(object));
         }
         Server {
@@ -485,7 +485,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_new_changed_gone_or_made_anew_is_waited_for_and_named() {
         let (one, two) = (ewe("ewe-1", "a", 5), ewe("ewe-2", "b", 7));
-        for (what, held, there, then) in [
+        for (what, known, there, then) in [
             ("new", vec![&one], vec![&one, &two], Some(two.clone())),
             (
                 "changed",
@@ -501,8 +501,8 @@ mod tests {
             ),
             ("gone", vec![&one, &two], vec![&one], None),
         ] {
-            let held: Vec<Value> = held.into_iter().cloned().collect();
-            let server = server(&held, 9, there.into_iter().cloned().collect(), 200);
+            let known: Vec<Value> = known.into_iter().cloned().collect();
+            let server = server(&known, 9, there.into_iter().cloned().collect(), 200);
             let Standing::Behind { message: None, .. } = server.standing(8, Duration::ZERO).await else {
                 panic!("{what}: nothing is said in the first second");
             };
@@ -529,8 +529,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_view_that_is_ahead_of_the_answer_is_current() {
-        let held = [ewe("ewe-1", "a", 12), ewe("ewe-2", "b", 13)];
-        let server = server(&held, 9, vec![ewe("ewe-1", "a", 5)], 200);
+        let known = [ewe("ewe-1", "a", 12), ewe("ewe-2", "b", 13)];
+        let server = server(&known, 9, vec![ewe("ewe-1", "a", 5)], 200);
         assert_eq!(server.standing(8, Duration::ZERO).await, Standing::Current);
     }
 

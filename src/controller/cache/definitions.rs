@@ -220,12 +220,12 @@ mod tests {
                 .is_some()
         );
         let found = lacking(&ours, &older);
-        let wanted = [
+        let expected = [
             "spec.addresses of addressgroups",
             "status.diagnosis.checks.severity of backendservers",
             "status.diagnosis.nextSteps of backendservers",
         ];
-        assert_eq!(found, wanted.map(str::to_owned).into());
+        assert_eq!(found, expected.map(str::to_owned).into());
     }
 
     #[test]

@@ -84,19 +84,19 @@ impl Cache {
         self.tell(affected);
     }
 
-    /// Takes in what a watch tells, unless it is older than what is held.
+    /// Takes in what a watch tells, unless it is older than what is known.
     pub(super) fn observe(&self, incoming: Incoming) {
         let affected = self.lock().observe(incoming);
         self.tell(affected);
     }
 
-    /// Takes in what a list shows, whatever is held.
+    /// Takes in what a list shows, whatever is known.
     pub(super) fn set(&self, incoming: Incoming) {
         let mut world = self.lock();
-        let held = world.head(incoming.kind(), &incoming.key());
+        let known = world.head(incoming.kind(), &incoming.key());
         // Most of a later list is known.
-        let known = held.is_some_and(|held| {
-            held.version.is_some() && held.version == incoming.version() && held.uid.as_deref() == incoming.uid()
+        let known = known.is_some_and(|known| {
+            known.version.is_some() && known.version == incoming.version() && known.uid.as_deref() == incoming.uid()
         });
         if known {
             return;

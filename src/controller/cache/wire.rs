@@ -543,14 +543,14 @@ mod tests {
             .into_iter()
             .map(|(key, value)| (std::str::from_utf8(key).unwrap(), std::str::from_utf8(value).unwrap()))
             .collect();
-        let wanted = [
+        let expected = [
             ("a", r#"{"b":[1,{"c":"}"}]}"#),
             ("d\\\"", r#""e,\"""#),
             ("f", "[ ]"),
             ("g", "-1.5e3"),
             ("h", "null"),
         ];
-        assert_eq!(found, wanted);
+        assert_eq!(found, expected);
         for none in ["", "{}", "[]", "[1,2]", "\"a\"", "{\"a\"", "{\"a\":"] {
             assert!(fields(none.as_bytes()).is_empty(), "{none}");
         }

@@ -44,8 +44,8 @@ impl Reconciled for BackendServer {
         Some((status, assessment.facts()))
     }
 
-    fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
-        transitions(held, wanted)
+    fn transitions(observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
+        transitions(observed, desired)
     }
 
     fn count(facts: &Facts, metrics: &Metrics) {
@@ -59,7 +59,7 @@ impl Reconciled for BackendServer {
     }
 }
 
-fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
+fn transitions(observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
     let mut news = Vec::new();
     let mut tell = |warning, reason: &str, note: &str| {
         news.push(Transition {
@@ -69,14 +69,14 @@ fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
             action: "Diagnose",
         });
     };
-    let is_new = |now: &Condition| !has(held, &now.type_, &now.status, &now.reason);
-    if let Some(fault) = condition(wanted, FAULT_FOUND)
+    let is_new = |now: &Condition| !has(observed, &now.type_, &now.status, &now.reason);
+    if let Some(fault) = condition(desired, FAULT_FOUND)
         && fault.status == "True"
         && is_new(fault)
     {
         tell(true, &fault.reason, &fault.message);
     }
-    if let Some(diagnosed) = condition(wanted, DIAGNOSED)
+    if let Some(diagnosed) = condition(desired, DIAGNOSED)
         && is_new(diagnosed)
     {
         match diagnosed.status.as_str() {
@@ -88,14 +88,14 @@ fn transitions(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
         }
     }
     // A healthy backend is not diagnosed, but what is wrong with its configuration is said all the same.
-    if let Some(ready) = condition(wanted, READY)
+    if let Some(ready) = condition(desired, READY)
         && ready.status == "False"
         && is_new(ready)
-        && condition(wanted, DIAGNOSED).is_none_or(|diagnosed| diagnosed.reason != ready.reason)
+        && condition(desired, DIAGNOSED).is_none_or(|diagnosed| diagnosed.reason != ready.reason)
     {
         tell(true, &ready.reason, &ready.message);
     }
-    if let (Some(before), Some(now)) = (condition(held, HEALTHY), condition(wanted, HEALTHY))
+    if let (Some(before), Some(now)) = (condition(observed, HEALTHY), condition(desired, HEALTHY))
         && before.status == "False"
         && now.status == "True"
     {
@@ -124,8 +124,8 @@ mod tests {
             .collect()
     }
 
-    fn told(held: &[(&str, &str, &str)], wanted: &[(&str, &str, &str)]) -> Vec<(bool, String)> {
-        let news = transitions(&conditions(held), &conditions(wanted));
+    fn told(observed: &[(&str, &str, &str)], desired: &[(&str, &str, &str)]) -> Vec<(bool, String)> {
+        let news = transitions(&conditions(observed), &conditions(desired));
         news.into_iter().map(|news| (news.warning, news.reason)).collect()
     }
 

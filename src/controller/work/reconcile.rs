@@ -103,15 +103,15 @@ pub(in crate::controller) fn condition<'a>(conditions: &'a [Condition], type_: &
 
 /// Whether a condition has that status and reason.
 pub(in crate::controller) fn has(conditions: &[Condition], type_: &str, status: &str, reason: &str) -> bool {
-    condition(conditions, type_).is_some_and(|held| held.status == status && held.reason == reason)
+    condition(conditions, type_).is_some_and(|observed| observed.status == status && observed.reason == reason)
 }
 
 /// What an admin should hear of when an object cannot be used as it stands, or can be again.
-pub(in crate::controller) fn readiness(held: &[Condition], wanted: &[Condition]) -> Vec<Transition> {
-    let Some(now) = condition(wanted, READY) else {
+pub(in crate::controller) fn readiness(observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
+    let Some(now) = condition(desired, READY) else {
         return Vec::new();
     };
-    let before = condition(held, READY).map(|before| (before.status.as_str(), before.reason.as_str()));
+    let before = condition(observed, READY).map(|before| (before.status.as_str(), before.reason.as_str()));
     let warning = match (before, now.status.as_str()) {
         (before, "False") if before != Some(("False", now.reason.as_str())) => true,
         (Some(("False", _)), "True") => false,
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_told_once_for_each_reason_and_so_is_its_recovery() {
         let (fine, broken) = (ready("True", "Reconciled"), ready("False", "InvalidSpec"));
-        let told = |held: &[Condition], wanted: &[Condition]| {
-            let news = readiness(held, wanted);
+        let told = |observed: &[Condition], desired: &[Condition]| {
+            let news = readiness(observed, desired);
             news.into_iter()
                 .map(|news| (news.warning, news.reason))
                 .collect::<Vec<_>>()

@@ -236,13 +236,13 @@ mod tests {
 
     #[test]
     fn times_order_foreign_conditions_and_the_reported_health_do_not_matter() {
-        let mut held = status(9);
-        held.conditions.reverse();
-        let mut foreign = held.conditions[0].clone();
+        let mut observed = status(9);
+        observed.conditions.reverse();
+        let mut foreign = observed.conditions[0].clone();
         foreign.type_ = "Audited".into();
-        held.conditions.push(foreign);
-        held.health = serde_json::from_value(serde_json::json!({"state": "Unhealthy"})).unwrap();
-        assert!(status(1).same_ignoring_times(&held));
+        observed.conditions.push(foreign);
+        observed.health = serde_json::from_value(serde_json::json!({"state": "Unhealthy"})).unwrap();
+        assert!(status(1).same_ignoring_times(&observed));
     }
 
     #[test]
@@ -257,9 +257,9 @@ mod tests {
             |s| s.observed_generation = None,
         ];
         for change in changes {
-            let mut held = status(1);
-            change(&mut held);
-            assert!(!status(1).same_ignoring_times(&held), "{held:?}");
+            let mut observed = status(1);
+            change(&mut observed);
+            assert!(!status(1).same_ignoring_times(&observed), "{observed:?}");
         }
     }
 
