@@ -375,12 +375,12 @@ impl Space {
         let mut answer = Answer::new(rows, columns, exact.then_some(items.len()));
         let (remote_values, port_values) = (remote.values, port.values);
         let axes = vec![remote.axis, port.axis, local.axis, local_port.axis, protocol.axis];
-        let part = search::Part {
+        let asked = search::Part {
             codes: sorted.bits,
             ground: sorted.ground,
             axes,
         };
-        search::search(&part, &mut answer, work)?;
+        search::search(&asked, &mut answer, work)?;
         if let Some(deciders) = deciders {
             for (position, decides) in deciders.iter_mut().enumerate() {
                 *decides |= answer.has_decider(position);

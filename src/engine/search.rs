@@ -811,7 +811,7 @@ impl Part {
                 if allow.is_some_and(|allow| !has(allow)) {
                     continue;
                 }
-                let denied = count(
+                let refusing = count(
                     column
                         .iter()
                         .zip(denies)
@@ -819,7 +819,7 @@ impl Part {
                         .map(|((column, denies), met)| column & denies & met),
                 );
                 // A later floor leaves more to others, unless it is what allows.
-                let key = (denied, if allows(*floor) { 0 } else { NOTHING - floor });
+                let key = (refusing, if allows(*floor) { 0 } else { NOTHING - floor });
                 if best.is_none_or(|(least, ..)| key < least) {
                     best = Some((key, column, *floor));
                 }
@@ -834,7 +834,7 @@ impl Part {
         }
         self.mark(base, answer, work, |row, column| {
             // A missing axis has no column.
-            let with = |own: &[u64], at: usize| {
+            let bits_of = |own: &[u64], at: usize| {
                 if own.is_empty() {
                     u64::MAX
                 } else {
@@ -844,7 +844,7 @@ impl Part {
             let bits = met
                 .iter()
                 .enumerate()
-                .map(|(at, met)| met & with(row, at) & with(column, at));
+                .map(|(at, met)| met & bits_of(row, at) & bits_of(column, at));
             self.code_at(first(bits))
         })
     }
@@ -927,9 +927,9 @@ impl Part {
                 for (at, (any, full)) in any.iter().zip(&own_every).enumerate() {
                     let told = !every.get(at).copied().unwrap_or(0);
                     for (level, words) in levels.iter().enumerate().skip(1) {
-                        let word = words.get(at).copied().unwrap_or(0) & any;
+                        let rules = words.get(at).copied().unwrap_or(0) & any;
                         // One axis fewer tells a rule apart that matches all of the half.
-                        let left = if level == 1 { word & !(told & full) } else { word };
+                        let left = if level == 1 { rules & !(told & full) } else { rules };
                         cost += u64::from(left.count_ones());
                     }
                 }
@@ -981,7 +981,7 @@ mod tests {
 
     /// A part with random columns and floors: most rules in some classes of each axis, some in all.
     fn part() -> impl Strategy<Value = Part> {
-        let axis = |rules: usize| {
+        let one_axis = |rules: usize| {
             let class = (prop::collection::vec(0u8..8, rules), prop::option::of(0..rules.max(1)));
             (prop::collection::vec(class, 1..7), 0u8..3)
         };
@@ -989,7 +989,7 @@ mod tests {
             .prop_flat_map(move |(rules, density)| {
                 (
                     prop::collection::vec(any::<bool>(), rules + 1),
-                    prop::collection::vec(axis(rules), 4),
+                    prop::collection::vec(one_axis(rules), 4),
                     prop::collection::vec((0u8..8, 0usize..4), rules),
                     prop::option::of(0..rules.max(1)),
                     Just(density),
@@ -1068,10 +1068,11 @@ mod tests {
             let mut answer = Answer::new(size(0), size(1), None);
             search(&part, &mut answer, &mut Work::new(u64::MAX)).unwrap();
             let rows: Vec<Vec<u64>> = answer.rows().map(<[u64]>::to_vec).collect();
-            for row in 0..size(0) {
+            prop_assert_eq!(rows.len(), size(0));
+            for (row, cells) in rows.iter().enumerate() {
                 for column in 0..size(1) {
                     let found = (0..size(2)).any(|a| (0..size(3)).any(|b| allows(decides(&part, [row, column, a, b]))));
-                    prop_assert_eq!(rows[row][column / 64] >> (column % 64) & 1 == 1, found, "{} {}", row, column);
+                    prop_assert_eq!(cells[column / 64] >> (column % 64) & 1 == 1, found, "{} {}", row, column);
                 }
             }
         }
@@ -1083,11 +1084,12 @@ mod tests {
             let mut answer = Answer::new(size(0), size(1), Some(400));
             search(&part, &mut answer, &mut Work::new(u64::MAX)).unwrap();
             let rows: Vec<Vec<u64>> = answer.rows().map(<[u64]>::to_vec).collect();
+            prop_assert_eq!(rows.len(), size(0));
             let mut denies = vec![false; 400];
-            for row in 0..size(0) {
+            for (row, cells) in rows.iter().enumerate() {
                 for column in 0..size(1) {
                     let decides = decides(&part, [row, column, 0, 0]);
-                    prop_assert_eq!(rows[row][column / 64] >> (column % 64) & 1 == 1, allows(decides));
+                    prop_assert_eq!(cells[column / 64] >> (column % 64) & 1 == 1, allows(decides));
                     if !allows(decides) && decides != NOTHING {
                         denies[usize::try_from(decides >> 1).unwrap()] = true;
                     }
