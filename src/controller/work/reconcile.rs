@@ -56,9 +56,9 @@ pub(in crate::controller) async fn reconcile<K: Reconciled>(
         return Ok(Outcome::AwaitChange);
     };
     let (own, metrics) = (key.clone(), context.metrics.clone());
-    let diagnosed = context
-        .pool
-        .run(move || K::desired(&world, &own, &Time(Timestamp::now()), &metrics));
+    let diagnosed = context.pool.run(&key.namespace, move || {
+        K::desired(&world, &own, &Time(Timestamp::now()), &metrics)
+    });
     let Some((desired, facts)) = diagnosed.await? else {
         return Ok(Outcome::AwaitChange);
     };

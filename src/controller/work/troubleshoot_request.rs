@@ -46,9 +46,9 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &Key) -> Re
     let now = Time(Timestamp::now());
     let world = context.cache.snapshot();
     let (asked, at) = (request.clone(), now.clone());
-    let diagnosed = context
-        .pool
-        .run(move || diagnosis::troubleshoot_request_status(&world, &asked, behind.as_deref(), &at));
+    let diagnosed = context.pool.run(&key.namespace, move || {
+        diagnosis::troubleshoot_request_status(&world, &asked, behind.as_deref(), &at)
+    });
     let (desired, next) = diagnosed.await?;
     let observed = request.status.as_ref();
     if !observed.is_some_and(|observed| desired.same_ignoring_times(observed)) {

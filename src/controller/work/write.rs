@@ -312,12 +312,12 @@ impl Writer {
             Some(status) => digest(status, &self.hasher)?,
             None => digest(&K::Status::default(), &self.hasher)?,
         };
-        let advice = self.disputes.advice(number, status, observed.resource_version(), now);
+        let advice = self.disputes.advice(number, status, now);
         self.metrics.set_disputes(self.disputes.count(now));
         if self.disputes.to_be_named(number) {
             let others = self.others::<K>(target).await;
             let note = format!(
-                "this status is also written by {others}, with another content; {} writes it at most once every two minutes until that ends: \
+                "this status is also written by {others}, with another content; {} leaves it alone for a minute after each write until that ends: \
                  only one installation may look after a namespace",
                 self.manager,
             );
