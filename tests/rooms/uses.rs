@@ -54,9 +54,11 @@ impl Crate {
                 .collect();
             let code = syn::parse_file(&fs::read_to_string(&path).unwrap()).unwrap();
             let mut file = File::default();
+            let folder: Vec<String> = name.split('/').map(str::to_owned).collect();
             let mut reader = Reader {
                 file: &mut file,
                 module: &module,
+                folder: &folder[..folder.len() - 1],
                 tests: &mut tests,
             };
             reader.visit_file(&code);
@@ -64,6 +66,11 @@ impl Crate {
         }
         out.files.retain(|module, _| !tests.contains(module));
         out
+    }
+
+    /// Its files, those of tests alone left out.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.values().map(|(name, _)| name.as_str())
     }
 
     /// Who uses whom.
@@ -157,6 +164,8 @@ fn list(folder: &Path, out: &mut Vec<PathBuf>) {
 struct Reader<'a> {
     file: &'a mut File,
     module: &'a Module,
+    /// The names of the folders that the file is in.
+    folder: &'a [String],
     tests: &'a mut BTreeSet<Module>,
 }
 
@@ -244,6 +253,27 @@ impl Reader<'_> {
         }
     }
 
+    /// The module of the file that a `mod` item names; a `#[path]` counts from the folder of this file.
+    fn file_of(&self, item: &syn::ItemMod) -> Module {
+        let path = item.attrs.iter().find_map(|attribute| match &attribute.meta {
+            syn::Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
+                syn::Expr::Lit(literal) => match &literal.lit {
+                    syn::Lit::Str(path) => Some(path.value()),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        });
+        match path {
+            None => [self.module.as_slice(), &[item.ident.to_string()]].concat(),
+            Some(path) => {
+                let name = path.trim_end_matches(".rs").to_owned();
+                [self.folder, &[name]].concat()
+            }
+        }
+    }
+
     fn path(&mut self, path: Vec<String>) {
         if !path.is_empty() {
             self.file.paths.insert(path);
@@ -276,8 +306,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         };
         if is_test(attributes) {
             if let syn::Item::Mod(item) = item {
-                let module = [self.module.as_slice(), &[item.ident.to_string()]].concat();
-                self.tests.insert(module);
+                self.tests.insert(self.file_of(item));
             }
             return;
         }
