@@ -1,4 +1,4 @@
-//! The cluster under the controller is not the one that it was made for: definitions that are gone, a store that was
+//! The cluster under the controller is not the one that it was made for: definitions of another version or none, a store that was
 //! restored. One test at a time, for each changes what all share.
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +23,8 @@ use common::ControlPlane;
 use replica::{
     MEADOW, Replica, apply, condition, eventually, ewe, kubectl, object, patch, report, until, until_failed,
 };
+
+use serde_json::Value;
 
 static CLUSTER: Mutex<()> = Mutex::new(());
 
@@ -68,11 +70,68 @@ fn ctl(what: &str) {
     );
 }
 
+fn definition(plural: &str) -> Value {
+    let name = format!("crd/{plural}.elb-doctor.dev");
+    serde_json::from_str(&kubectl(&["get", &name, "-o", "json"])).unwrap()
+}
+
+fn replace(definition: &Value) {
+    let output = ControlPlane::get().kubectl_with_input(&["replace", "-f", "-"], &definition.to_string());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 fn until_unready(doctor: &Replica) -> String {
     eventually("not ready", || match doctor.get("/readyz")? {
         (200, ..) => Err("ready".into()),
         (_, _, said) => Ok(said),
     })
+}
+
+/// Lines that say what to apply.
+fn advice(doctor: &Replica) -> Vec<String> {
+    let lines = doctor.log();
+    let said = lines.iter().filter_map(|line| line["message"].as_str());
+    said.filter(|said| said.contains("crds") && (said.contains("apply") || said.contains("install")))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The definition as an older release had it: without a field that is written, and without one that is asked for.
+fn older() -> Value {
+    let mut old = definition("backendservers");
+    let version = &mut old["spec"]["versions"][0];
+    version["selectableFields"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|field| field["jsonPath"] != ".spec.loadBalancerRef.name");
+    let status = &mut version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
+    let diagnosis = status["diagnosis"]["properties"].as_object_mut().unwrap();
+    assert!(diagnosis.remove("nextSteps").is_some());
+    old
+}
+
+#[test]
+fn older_definitions_are_noticed_at_the_start_and_said_in_one_line() {
+    let _alone = cluster();
+    meadow("older");
+    report("older", "ewe-1", "Unhealthy", None);
+    replace(&older());
+    std::thread::sleep(Duration::from_secs(2));
+    let doctor = Replica::start("elb-doctor", &["--workers=2"]);
+    until_unready(&doctor);
+    eventually("advice", || {
+        let advice = advice(&doctor);
+        if advice.is_empty() { Err("none".into()) } else { Ok(()) }
+    });
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(doctor.get("/livez").unwrap().0, 200);
+    assert_ne!(doctor.get("/readyz").unwrap().0, 200);
+    let advice = advice(&doctor);
+    assert!(advice.len() <= 2, "{advice:?}");
+    // With the right ones it goes on by itself.
+    cluster_again();
+    doctor.until_ready();
+    until("older", "bes/ewe-1", "Diagnosed", "True/NoFaultFound");
 }
 
 /// The definitions as they should be, by the holder of the lock.
@@ -85,6 +144,26 @@ fn cluster_again() {
         "-k",
         &deploy.to_string_lossy(),
     ]);
+}
+
+#[test]
+fn definitions_that_become_older_while_it_runs_are_noticed() {
+    let _alone = cluster();
+    meadow("turned");
+    let doctor = Replica::start("elb-doctor", &["--workers=2"]);
+    doctor.until_ready();
+    until("turned", "bes/ewe-1", "Diagnosed", "False/BackendNotUnhealthy");
+    replace(&older());
+    std::thread::sleep(Duration::from_secs(2));
+    report("turned", "ewe-1", "Unhealthy", None);
+    until_unready(&doctor);
+    eventually("advice", || {
+        let advice = advice(&doctor);
+        if advice.is_empty() { Err("none".into()) } else { Ok(()) }
+    });
+    cluster_again();
+    doctor.until_ready();
+    until("turned", "bes/ewe-1", "Diagnosed", "True/NoFaultFound");
 }
 
 #[test]
