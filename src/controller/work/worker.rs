@@ -49,7 +49,8 @@ pub(in crate::controller) struct ControllerState {
 
 impl ControllerState {
     pub(in crate::controller) fn new(metrics: &Metrics, controller: &'static str, workers: u16) -> Self {
-        let metrics = metrics.controller(controller, workers);
+        // One more than one namespace may have.
+        let metrics = metrics.controller(controller, workers.saturating_add(1));
         Self {
             queue: Arc::new(Queue::new(metrics.queue.clone(), workers.into())),
             metrics,
@@ -209,5 +210,33 @@ mod tests {
         state.queue.add(key.clone(), Lane::Sweep);
         let next = tokio::time::timeout(Duration::from_secs(5), state.queue.next()).await;
         assert_eq!(next.unwrap(), Some(key));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_waits_for_the_api_server_has_not_failed() {
+        let metrics = Metrics::new();
+        let state = Arc::new(ControllerState::new(&metrics, "shears", 1));
+        state.queue.open();
+        state.queue.add(Key::new("orchard", "apple"), Lane::Sweep);
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let worker = tokio::spawn({
+            let state = state.clone();
+            async move {
+                work(&state, "Shears", |_| {
+                    tell.send(()).unwrap();
+                    let wait = Duration::from_millis(1);
+                    std::future::ready(Err(Failure::PushedBack(wait)))
+                })
+                .await;
+            }
+        });
+        let began = Instant::now();
+        for _ in 0..10 {
+            told.recv().await.unwrap();
+        }
+        // Ten failures in a row would have taken more than ten seconds.
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!((state.metrics.error.get(), state.metrics.errors.get()), (0, 0));
+        worker.abort();
     }
 }
