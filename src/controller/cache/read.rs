@@ -1,5 +1,5 @@
 //! Reads one object from its JSON. What nobody reads is not parsed: of the metadata a few fields, never the managed fields; the spec
-//! strictly; a status that cannot be read is as good as none.
+//! strictly; a part of a status that cannot be read is as good as absent, and the other parts stay.
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,17 @@ impl<'a> Parts<'a> {
         out
     }
 
+    fn with_status<'b>(self, status: Option<&'b [u8]>) -> Parts<'b>
+    where
+        'a: 'b,
+    {
+        Parts { status, ..self }
+    }
+
+    fn parse<K: ApiObject>(self, head: &Head) -> Result<K, serde_json::Error> {
+        serde_json::from_slice(&self.lean(K::KIND, head)?)
+    }
+
     /// The object without what nobody reads.
     fn lean(self, kind: Kind, head: &Head) -> Result<Vec<u8>, serde_json::Error> {
         let mut lean = format!(r#"{{"apiVersion":"{API_VERSION}","kind":"{kind}","metadata":"#).into_bytes();
@@ -82,6 +93,19 @@ pub(super) fn head(json: &[u8]) -> Option<Head> {
     (!head.name.is_empty()).then_some(head)
 }
 
+/// The status with only those of its parts that can be read alone: one wrong part takes no other along, least of all the
+/// reported health.
+fn readable(status: &[u8], can_be_read: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let mut kept = Vec::new();
+    for (name, value) in wire::fields(status) {
+        let part = [b"\"", name, b"\":", value].concat();
+        if can_be_read(&[b"{", part.as_slice(), b"}"].concat()) {
+            kept.push(part);
+        }
+    }
+    [b"{".as_slice(), &kept.join(b",".as_slice()), b"}"].concat()
+}
+
 /// Reads an object of that kind.
 pub(super) fn read(kind: Kind, json: &[u8]) -> Option<Incoming> {
     struct Read<'a>(&'a Head, Parts<'a>);
@@ -89,9 +113,17 @@ pub(super) fn read(kind: Kind, json: &[u8]) -> Option<Incoming> {
         type Output = Result<Object, serde_json::Error>;
 
         fn visit<K: ApiObject>(self) -> Self::Output {
-            let read = |parts: Parts<'_>| serde_json::from_slice::<K>(&parts.lean(K::KIND, self.0)?);
-            let without_status = Parts { status: None, ..self.1 };
-            read(self.1).or_else(|_| read(without_status)).map(Into::into)
+            let Self(head, parts) = self;
+            parts
+                .parse::<K>(head)
+                .or_else(|_| {
+                    let kept = readable(parts.status.unwrap_or_default(), |part| {
+                        parts.with_status(Some(part)).parse::<K>(head).is_ok()
+                    });
+                    parts.with_status(Some(&kept)).parse(head)
+                })
+                .or_else(|_| parts.with_status(None).parse(head))
+                .map(Into::into)
         }
     }
     let head = head(json)?;
@@ -105,4 +137,66 @@ pub(super) fn read(kind: Kind, json: &[u8]) -> Option<Incoming> {
             why: error.to_string().into(),
         }),
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::v1alpha1::{BackendServer, HealthState};
+
+    fn backend(status: &Value) -> Option<BackendServer> {
+        let json = json!({
+            "metadata": {
+                "name": "ewe", "namespace": "meadow", "uid": "1", "resourceVersion": "1",
+                "managedFields": [{ "time": "9999-12-31T23:59:59-12:00" }]
+            },
+            "spec": {
+                "loadBalancerRef": { "name": "gate" }, "backendServerGroup": "sheep",
+                "type": "IP", "address": "10.0.0.1", "port": 80
+            },
+            "status": status,
+        });
+        match read(Kind::BackendServer, json.to_string().as_bytes())? {
+            Incoming::Readable {
+                object: Object::BackendServer(backend),
+                ..
+            } => Some((*backend).clone()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_reported_health_outlives_every_other_part_that_cannot_be_read() {
+        let health = json!({ "state": "Unhealthy", "reportedAt": "9999-12-31T23:59:59-12:00" });
+        let late = json!([{
+            "type": "Ready", "status": "True", "reason": "R", "message": "m",
+            "lastTransitionTime": "9999-12-31T23:59:59-12:00"
+        }]);
+        for status in [
+            json!({ "health": health, "diagnosis": { "failed": 5_000_000_000_u64 }, "observedGeneration": 7 }),
+            json!({ "conditions": late, "observedGeneration": 7, "health": health }),
+            json!({ "diagnosis": "none", "health": health, "conditions": 3, "observedGeneration": 7 }),
+        ] {
+            let read = backend(&status).unwrap().status.unwrap();
+            assert_eq!(read.health.unwrap().state, HealthState::Unhealthy, "{status}");
+            assert_eq!(read.observed_generation, Some(7), "{status}");
+            assert!(read.diagnosis.is_none() && read.conditions.is_empty(), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_health_that_cannot_be_read_or_a_status_that_is_no_object_is_absent() {
+        for status in [
+            json!({ "health": { "state": "Sick" } }),
+            json!("well"),
+            json!([1]),
+            json!(null),
+        ] {
+            let health = backend(&status).unwrap().status.and_then(|status| status.health);
+            assert!(health.is_none(), "{status}");
+        }
+    }
 }
