@@ -26,6 +26,9 @@ const MAX_RESULTS: usize = 50;
 /// Failed items listed in all results together; beyond that a result only counts its own.
 const MAX_CHECKS: usize = 120;
 
+/// Bytes of JSON that all results together may have: far from what the cluster's store takes, also with long names.
+const MAX_BYTES: usize = 256 * 1024;
+
 /// Longest message of a refused result, in bytes of JSON.
 const MAX_MESSAGE: usize = 512;
 
@@ -171,7 +174,8 @@ pub fn troubleshoot_request_status(
     );
     set_outcome(&mut conditions, request, &answer, expired);
 
-    let results = if waits { Vec::new() } else { answer.results };
+    let mut results = if waits { Vec::new() } else { answer.results };
+    fit(&mut results, MAX_BYTES);
     let omitted = if waits {
         0
     } else {
@@ -402,6 +406,19 @@ fn diagnosed(backend_server: String, failed: usize, checks: Vec<FailedCheck>) ->
     }
 }
 
+/// Leaves failed items out of the last results until all have room; what is left out stays counted by `failed`.
+fn fit(results: &mut [BackendResult], room: usize) {
+    let size = |result: &BackendResult| serde_json::to_vec(result).map_or(0, |json| json.len());
+    let mut total: usize = results.iter().map(size).sum();
+    for result in results.iter_mut().rev() {
+        while total > room && !result.checks.is_empty() {
+            let before = size(result);
+            result.checks.pop();
+            total = total.saturating_sub(before.saturating_sub(size(result)));
+        }
+    }
+}
+
 /// A time so many seconds later; the last representable time where there is none.
 fn after(time: &Time, seconds: u32) -> Time {
     let later = time.0.checked_add(jiff::SignedDuration::from_secs(seconds.into()));
@@ -500,6 +517,27 @@ mod tests {
             "390 items failed on 130 of 130 backend servers"
         );
         assert_eq!(status.progress.unwrap().finished, 130 * 17);
+    }
+
+    #[test]
+    fn a_record_has_room_in_the_store_and_counts_what_it_leaves_out() {
+        let mut status = ask(&world(&[("one", "shut"), ("two", "shut"), ("three", "shut")]), 1);
+        let size = |results: &[BackendResult]| -> usize {
+            results
+                .iter()
+                .map(|result| serde_json::to_vec(result).unwrap().len())
+                .sum()
+        };
+        let whole = status.results.clone();
+        fit(&mut status.results, MAX_BYTES);
+        assert_eq!(status.results, whole, "what has room stays");
+        let room = size(&whole) / 2;
+        fit(&mut status.results, room);
+        assert!(size(&status.results) <= room);
+        assert_eq!(status.results[0], whole[0], "the first are kept");
+        for (result, whole) in status.results.iter().zip(&whole) {
+            assert_eq!((result.failed, &result.reason), (whole.failed, &whole.reason));
+        }
     }
 
     #[test]
