@@ -1,7 +1,7 @@
 //! Notices that somebody else keeps writing what this process writes, and lets it rest.
 //!
 //! Two installations with different settings would overwrite each other's status as fast as they can. A status that is not what
-//! this process last wrote there was overwritten. Once is an accident (a person, a restore) and healed at once; twice
+//! this process last wrote there was overwritten. Once or twice is an accident (a person, a restore) and healed at once; three times
 //! within [`MEMORY`] is a dispute, and then that object is left as it is for [`PACE`] after each write, whoever made it. Both sides
 //! do so, hence at most one write a minute.
 
@@ -19,8 +19,8 @@ const MEMORY: Duration = Duration::from_mins(10);
 const PACE: Duration = Duration::from_mins(1);
 /// Between two looks for what is old.
 const FORGET: Duration = Duration::from_secs(5);
-/// Overwritten that often, an object is in dispute.
-const DISPUTE: u32 = 2;
+/// Overwritten that often, an object is in dispute. One command of a person can write twice: `kubectl apply` does.
+const DISPUTE: u32 = 3;
 /// Objects of which it is known what was written: beyond, all is forgotten, and disputes are noticed a little later.
 const KNOWN: usize = 500_000;
 
@@ -172,7 +172,7 @@ mod tests {
         for (objects, minutes) in [(1, 1), (1, 30), (300, 5)] {
             for writes in fight(objects, minutes * 60) {
                 // Until they have noticed; then at most one a minute of both together.
-                let rest = writes.get(4..).unwrap_or_default();
+                let rest = writes.get(6..).unwrap_or_default();
                 assert!(rest.len() as u64 <= minutes, "{} in {minutes} minutes", rest.len());
                 assert!(
                     rest.windows(2)
