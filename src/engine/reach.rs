@@ -10,6 +10,8 @@
     reason = "classes, columns and parts are what they are called"
 )]
 
+use std::collections::HashMap;
+
 use super::{
     Action, AddressGroups, AddressMatch, Block, Bound, Family, Leg, PortMatch, ProtocolMatch, Region, Rule, Span,
     SpanSet, Traffic,
@@ -48,6 +50,7 @@ const ALL_PORTS: &[Span<u16>] = &[Span {
 /// A rule as the question sees it: what it matches of the dimensions that are asked about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item<'a> {
+    position: usize,
     allows: bool,
     protocol: Reach<'a, u8>,
     remote: Reach<'a, u128>,
@@ -66,6 +69,9 @@ pub(crate) struct Reached {
     pub(crate) no: Region,
 }
 
+/// Words of columns that are held at once.
+const MOST_WORDS: usize = 1 << 20;
+
 impl Filter<'_> {
     /// The packets of `region` for which some packet that agrees with them on the pinned dimensions is allowed, and the rest.
     pub(crate) fn reachable(
@@ -76,7 +82,16 @@ impl Filter<'_> {
         region: &Region,
         work: &mut Work,
     ) -> Result<Reached, Exhausted> {
-        let (remotes, ports) = (region.remotes(), region.ports());
+        let remotes = if pinned.remote {
+            region.remotes()
+        } else {
+            SpanSet::default()
+        };
+        let ports = if pinned.remote_port {
+            region.ports()
+        } else {
+            SpanSet::default()
+        };
         let question = Question {
             protocol: leg.protocol(self.family),
             traffic,
@@ -130,7 +145,10 @@ impl Filter<'_> {
         work.spend(rules.len() + looks)?;
         if unsure && !open.is_empty() {
             let members = if pinned.remote { Vec::new() } else { self.members() };
-            let items: Vec<Item<'_>> = rules.iter().map(|placed| question.item(*placed, &members)).collect();
+            let placed = rules.iter().enumerate();
+            let items: Vec<Item<'_>> = placed
+                .map(|(at, placed)| question.item(at, *placed, &members))
+                .collect();
             let space = Space::new(&question, members.len());
             let yes = space.search(&items, &open, None, work)?;
             open = open.difference(&yes, work)?;
@@ -181,7 +199,8 @@ impl Filter<'_> {
         let placed = self.rules().map(|(_, groups, rule)| (groups, rule)).enumerate();
         let (positions, items): (Vec<usize>, Vec<Item<'_>>) = placed
             .filter(|(_, placed)| question.concerns(*placed))
-            .map(|(position, placed)| (position, question.item(placed, &[])))
+            .enumerate()
+            .map(|(at, (position, placed))| (position, question.item(at, placed, &[])))
             .unzip();
         work.spend(items.len())?;
         let mut deciders = vec![false; items.len()];
@@ -271,11 +290,12 @@ impl<'a> Question<'a> {
     }
 
     /// The rule as far as it is asked about.
-    fn item(&self, (groups, rule): Placed<'a>, members: &[&str]) -> Item<'a> {
+    fn item(&self, position: usize, (groups, rule): Placed<'a>, members: &[&str]) -> Item<'a> {
         fn free<'a, T: Bound>(pinned: bool, own: &'a [Span<T>], all: &[Span<T>]) -> Reach<'a, T> {
             if pinned { Reach::All } else { within(own, all) }
         }
         Item {
+            position,
             allows: rule.action == Action::Allow,
             protocol: free(self.pinned.protocol, rule.protocol.spans(), ALL_PROTOCOLS),
             remote: match &rule.remote {
@@ -302,6 +322,50 @@ fn within<'a, T: Bound>(own: &'a [Span<T>], all: &[Span<T>]) -> Reach<'a, T> {
             .any(|span| span.first <= first.first && last.last <= span.last)
     });
     if covered { Reach::All } else { Reach::Spans(own) }
+}
+
+/// What a rule matches of a part; `None` for nothing.
+fn narrowed<'a, T: Bound>(reach: Reach<'a, T>, part: &[Span<T>]) -> Option<Reach<'a, T>> {
+    match reach {
+        Reach::Spans(spans) => meet(spans, part).then(|| within(spans, part)),
+        reach => Some(reach),
+    }
+}
+
+/// Where spans that rules match begin inside a window.
+fn firsts<T: Bound>(rules: &[(Part, Reach<'_, T>)], window: &[Span<T>]) -> Vec<T> {
+    let mut out = Vec::new();
+    if let (Some(first), Some(last)) = (window.first(), window.last()) {
+        for (part, reach) in rules {
+            if let (Part::Bit(_), Reach::Spans(spans)) = (part, reach) {
+                let inside = spans
+                    .get(spans.partition_point(|span| span.first <= first.first)..)
+                    .unwrap_or_default();
+                out.extend(inside.iter().map(|span| span.first).take_while(|at| *at <= last.last));
+            }
+        }
+    }
+    out
+}
+
+/// Cuts a window, held twice, before the number in the middle; false when there is none.
+fn cut<T: Bound>(left: &mut Vec<Span<T>>, right: &mut Vec<Span<T>>, mut firsts: Vec<T>) -> bool {
+    let middle = firsts.len() / 2;
+    if middle >= firsts.len() {
+        return false;
+    }
+    let at = *firsts.select_nth_unstable(middle).1;
+    let Some(before) = at.before() else {
+        return false;
+    };
+    let part = |window: &[Span<T>], keep: Span<T>| window.iter().filter_map(|span| span.intersection(&keep)).collect();
+    let (Some(first), Some(last)) = (left.first().map(|span| span.first), left.last().map(|span| span.last)) else {
+        return false;
+    };
+    let (lower, upper) = (Span { first, last: before }, Span { first: at, last });
+    *left = part(left, lower);
+    *right = part(right, upper);
+    !left.is_empty() && !right.is_empty()
 }
 
 /// The packets in question: a product of sorted spans, some of the dimensions pinned.
@@ -334,51 +398,47 @@ impl Space {
         &self,
         items: &[Item<'_>],
         open: &Region,
-        deciders: Option<&mut [bool]>,
+        mut deciders: Option<&mut [bool]>,
         work: &mut Work,
     ) -> Result<Region, Exhausted> {
         let exact = deciders.is_some();
         let sorted = Self::sorted(items);
+        work.spend(items.len() * 2)?;
+        if let Some((left, right)) = self.halves(&sorted, work)? {
+            let yes = left.search(&left.within(items), open, deciders.as_deref_mut(), work)?;
+            let rest = open.difference(&yes, work)?;
+            if rest.is_empty() {
+                return Ok(yes);
+            }
+            return right
+                .search(&right.within(items), &rest, deciders, work)?
+                .union(&yes, work);
+        }
         let bits = sorted.bits.len();
-        let remote = line(
-            self.remote.0,
-            &self.remote.1,
-            self.points,
-            bits,
-            &sorted.remote,
-            exact,
-            work,
-        )?;
-        let port = line(
-            self.remote_port.0,
-            &self.remote_port.1,
-            0,
-            bits,
-            &sorted.remote_port,
-            exact,
-            work,
-        )?;
+        let (role, window) = &self.remote;
+        let remote = line(*role, window, self.points, bits, &sorted.remote, exact, work)?;
+        let (role, window) = &self.remote_port;
+        let port = line(*role, window, 0, bits, &sorted.remote_port, exact, work)?;
         let local = line(Role::Free, &self.local, 0, bits, &sorted.local, exact, work)?;
         let local_port = line(Role::Free, &self.local_port, 0, bits, &sorted.local_port, exact, work)?;
         let protocol = line(Role::Free, &self.protocol, 0, bits, &sorted.protocol, exact, work)?;
-        let rows = if self.remote_port.0 == Role::Row {
+        let rows = if port.axis.role == Role::Row {
             port.axis.floors.len()
         } else {
             1
         };
-        let columns = if self.remote.0 == Role::Column {
+        let columns = if remote.axis.role == Role::Column {
             remote.axis.floors.len()
         } else {
             1
         };
         work.spend(rows * search::words(columns) + rows + columns)?;
-        let mut answer = Answer::new(rows, columns, exact.then_some(items.len()));
-        let (remote_values, port_values) = (remote.values, port.values);
-        let axes = vec![remote.axis, port.axis, local.axis, local_port.axis, protocol.axis];
+        let rules = deciders.as_ref().map(|deciders| deciders.len());
+        let mut answer = Answer::new(rows, columns, rules);
         let asked = search::Part {
             codes: sorted.bits,
             ground: sorted.ground,
-            axes,
+            axes: vec![remote.axis, port.axis, local.axis, local_port.axis, protocol.axis],
         };
         search::search(&asked, &mut answer, work)?;
         if let Some(deciders) = deciders {
@@ -386,41 +446,102 @@ impl Space {
                 *decides |= answer.has_decider(position);
             }
         }
+        self.region(&answer, &remote.values, &port.values, work)?
+            .intersection(open, work)
+    }
+
+    /// The two halves of a space with more columns than should be held at once: cut in the middle of the ends of what its
+    /// rules match, in the dimension that has the most.
+    fn halves(&self, sorted: &Sorted<'_>, work: &mut Work) -> Result<Option<(Self, Self)>, Exhausted> {
+        let width = search::words(sorted.bits.len());
+        let (remote, local) = (
+            firsts(&sorted.remote, &self.remote.1),
+            firsts(&sorted.local, &self.local),
+        );
+        let remote_port = firsts(&sorted.remote_port, &self.remote_port.1);
+        let local_port = firsts(&sorted.local_port, &self.local_port);
+        let sizes = [remote.len(), remote_port.len(), local.len(), local_port.len()];
+        work.spend(sizes.iter().sum())?;
+        if sizes.iter().sum::<usize>() * 2 * width <= MOST_WORDS {
+            return Ok(None);
+        }
+        let (mut left, mut right) = (self.clone(), self.clone());
+        let most = sizes.iter().copied().max().unwrap_or(0);
+        let done = if sizes.first() == Some(&most) {
+            right.points = 0;
+            cut(&mut left.remote.1, &mut right.remote.1, remote)
+        } else if sizes.get(1) == Some(&most) {
+            cut(&mut left.remote_port.1, &mut right.remote_port.1, remote_port)
+        } else if sizes.get(2) == Some(&most) {
+            cut(&mut left.local, &mut right.local, local)
+        } else {
+            cut(&mut left.local_port, &mut right.local_port, local_port)
+        };
+        Ok(done.then_some((left, right)))
+    }
+
+    /// The items that match something of the space, as far as they do.
+    fn within<'a>(&self, items: &[Item<'a>]) -> Vec<Item<'a>> {
+        let inside = |item: &Item<'a>| {
+            let remote = match item.remote {
+                Reach::Point(point) => (point < self.points).then_some(Reach::Point(point))?,
+                // Points beside the line are not matched.
+                Reach::Spans(spans) if self.points > 0 => meet(spans, &self.remote.1).then_some(item.remote)?,
+                remote => narrowed(remote, &self.remote.1)?,
+            };
+            Some(Item {
+                remote,
+                remote_port: narrowed(item.remote_port, &self.remote_port.1)?,
+                local: narrowed(item.local, &self.local)?,
+                local_port: narrowed(item.local_port, &self.local_port)?,
+                ..*item
+            })
+        };
+        items.iter().filter_map(inside).collect()
+    }
+
+    /// The answer in addresses and ports.
+    fn region(
+        &self,
+        answer: &Answer,
+        remotes: &[Vec<Span<u128>>],
+        ports: &[Vec<Span<u16>>],
+        work: &mut Work,
+    ) -> Result<Region, Exhausted> {
         // Rows with the same columns make one block.
-        let mut blocks: Vec<(Vec<u64>, Vec<Span<u16>>)> = Vec::new();
-        let mut known: std::collections::HashMap<&[u64], usize> = std::collections::HashMap::new();
+        let mut blocks: Vec<(&[u64], Vec<Span<u16>>)> = Vec::new();
+        let mut known: HashMap<&[u64], usize> = HashMap::new();
         for (row, bits) in answer.rows().enumerate() {
             if bits.iter().all(|word| *word == 0) {
                 continue;
             }
+            work.spend(bits.len())?;
             let at = *known.entry(bits).or_insert_with(|| {
-                blocks.push((bits.to_vec(), Vec::new()));
+                blocks.push((bits, Vec::new()));
                 blocks.len() - 1
             });
-            if let Some((_, ports)) = blocks.get_mut(at) {
-                match port_values.get(row) {
-                    Some(values) => ports.extend(values),
-                    None => ports.extend(&self.remote_port.1),
-                }
+            if let Some((_, own)) = blocks.get_mut(at) {
+                own.extend(ports.get(row).unwrap_or(&self.remote_port.1));
             }
         }
+        let classes = remotes.iter().enumerate();
+        let mut values: Vec<(Span<u128>, usize)> = classes
+            .flat_map(|(class, values)| values.iter().map(move |span| (*span, class)))
+            .collect();
+        if self.remote.0 == Role::Free {
+            values.extend(self.remote.1.iter().map(|span| (*span, 0)));
+        }
+        values.sort_unstable();
         let mut out = Vec::with_capacity(blocks.len());
         for (bits, ports) in blocks {
-            let remotes: SpanSet<u128> = if self.remote.0 == Role::Column {
-                let columns = remote_values.iter().enumerate();
-                let yes = columns.filter(|(at, _)| bits.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1));
-                let spans: Vec<Span<u128>> = yes.flat_map(|(_, values)| values).copied().collect();
-                work.spend(spans.len() * 4 + bits.len() * 64)?;
-                spans.into_iter().collect()
-            } else {
-                self.remote.1.iter().copied().collect()
-            };
+            work.spend(values.len() + ports.len())?;
+            let yes = |class: &usize| bits.get(class / 64).is_some_and(|word| word >> (class % 64) & 1 == 1);
             out.push(Block {
-                remotes,
+                remotes: SpanSet::of_sorted(values.iter().filter(|(_, class)| yes(class)).map(|(span, _)| *span)),
                 ports: ports.into_iter().collect(),
             });
         }
-        Region::of(out).intersection(open, work)
+        Ok(Region::of(out))
     }
 
     /// The items by how they take part: those that match everything but for one dimension, and the rest.
@@ -429,8 +550,8 @@ impl Space {
             ground: NOTHING,
             ..Sorted::default()
         };
-        for (position, item) in items.iter().enumerate() {
-            let code = code(position, item.allows);
+        for item in items {
+            let code = code(item.position, item.allows);
             let told = [
                 is_told(&item.remote),
                 is_told(&item.remote_port),

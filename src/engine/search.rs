@@ -394,12 +394,15 @@ impl Part {
             ground = plain(ground, &permits);
         }
         let gather = Gather::new(&rest, self.codes.len());
-        let axes = self
-            .axes
-            .iter()
-            .zip(&kept)
-            .map(|(axis, kept)| gather.axis(axis, width, kept, exact))
-            .collect();
+        let mut axes = Vec::with_capacity(self.axes.len());
+        for (axis, kept) in self.axes.iter().zip(&kept) {
+            let axis = gather.axis(axis, width, kept, exact);
+            match axis.floors.as_slice() {
+                // Every rule that is left matches the only class.
+                [floor] if axis.role == Role::Free => ground = ground.min(*floor),
+                _ => axes.push(axis),
+            }
+        }
         Ok(Some(Self {
             codes: gather.codes(&self.codes),
             ground,

@@ -88,6 +88,15 @@ impl<T: Bound> SpanSet<T> {
         &self.0
     }
 
+    /// The set of spans each of which begins no earlier than the one before.
+    pub(crate) fn of_sorted(spans: impl Iterator<Item = Span<T>>) -> Self {
+        let mut out = Vec::new();
+        for span in spans {
+            append(&mut out, span);
+        }
+        Self(out)
+    }
+
     /// The smallest number.
     #[must_use]
     pub fn min(&self) -> Option<T> {
