@@ -10,7 +10,7 @@
     reason = "classes, columns and parts are what they are called"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Action, AddressGroups, AddressMatch, Block, Bound, Family, Leg, PortMatch, ProtocolMatch, Region, Rule, Span,
@@ -68,9 +68,6 @@ pub(crate) struct Reached {
     pub(crate) yes: Region,
     pub(crate) no: Region,
 }
-
-/// Words of columns that are held at once.
-const MOST_WORDS: usize = 1 << 20;
 
 impl Filter<'_> {
     /// The packets of `region` for which some packet that agrees with them on the pinned dimensions is allowed, and the rest.
@@ -316,10 +313,10 @@ impl<'a> Question<'a> {
 
 /// What sorted spans are of all there is.
 fn within<'a, T: Bound>(own: &'a [Span<T>], all: &[Span<T>]) -> Reach<'a, T> {
-    let hull = all.first().zip(all.last());
-    let covered = hull.is_some_and(|(first, last)| {
-        own.iter()
-            .any(|span| span.first <= first.first && last.last <= span.last)
+    let covered = all.first().zip(all.last()).is_some_and(|(first, last)| {
+        let next = own.partition_point(|span| span.first <= first.first);
+        let before = next.checked_sub(1).and_then(|at| own.get(at));
+        before.is_some_and(|span| last.last <= span.last)
     });
     if covered { Reach::All } else { Reach::Spans(own) }
 }
@@ -335,9 +332,13 @@ fn narrowed<'a, T: Bound>(reach: Reach<'a, T>, part: &[Span<T>]) -> Option<Reach
 /// Where spans that rules match begin inside a window.
 fn firsts<T: Bound>(rules: &[(Part, Reach<'_, T>)], window: &[Span<T>]) -> Vec<T> {
     let mut out = Vec::new();
+    let mut seen: HashSet<(*const Span<T>, usize)> = HashSet::new();
     if let (Some(first), Some(last)) = (window.first(), window.last()) {
         for (part, reach) in rules {
-            if let (Part::Bit(_), Reach::Spans(spans)) = (part, reach) {
+            if let (Part::Bit(_), Reach::Spans(spans)) = (part, reach)
+                // Address groups count once.
+                && (spans.len() == 1 || seen.insert((spans.as_ptr(), spans.len())))
+            {
                 let inside = spans
                     .get(spans.partition_point(|span| span.first <= first.first)..)
                     .unwrap_or_default();
@@ -462,7 +463,7 @@ impl Space {
         let local_port = firsts(&sorted.local_port, &self.local_port);
         let sizes = [remote.len(), remote_port.len(), local.len(), local_port.len()];
         work.spend(sizes.iter().sum())?;
-        if sizes.iter().sum::<usize>() * 2 * width <= MOST_WORDS {
+        if sizes.iter().sum::<usize>() * 2 * width <= work.most_words {
             return Ok(None);
         }
         let (mut left, mut right) = (self.clone(), self.clone());
@@ -536,8 +537,10 @@ impl Space {
         for (bits, ports) in blocks {
             work.spend(values.len() + ports.len())?;
             let yes = |class: &usize| bits.get(class / 64).is_some_and(|word| word >> (class % 64) & 1 == 1);
+            let remotes = SpanSet::of_sorted(values.iter().filter(|(_, class)| yes(class)).map(|(span, _)| *span));
+            work.spend(16 * remotes.spans().len())?;
             out.push(Block {
-                remotes: SpanSet::of_sorted(values.iter().filter(|(_, class)| yes(class)).map(|(span, _)| *span)),
+                remotes,
                 ports: ports.into_iter().collect(),
             });
         }

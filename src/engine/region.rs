@@ -162,7 +162,7 @@ impl Region {
             _ => {}
         }
         let (left, right) = (self.by_ports(), other.by_ports());
-        work.spend(left.len() + right.len())?;
+        work.spend(8 * (left.len() + right.len()))?;
         // The spans of ports that each pair of blocks has in common; no block of a set stands for its outside.
         let mut common: BTreeMap<Pair, Vec<Span<u16>>> = BTreeMap::new();
         let (mut left, mut right) = (left.as_slice(), right.as_slice());
@@ -186,7 +186,7 @@ impl Region {
                 at.and_then(|at| region.0.get(at))
                     .map(|block| block.remotes.spans().len())
             };
-            work.spend(remotes(self, own).unwrap_or(0) + remotes(other, others).unwrap_or(0) + ports.len())?;
+            work.spend(4 * (remotes(self, own).unwrap_or(0) + remotes(other, others).unwrap_or(0) + ports.len()))?;
             let own = own
                 .and_then(|own| self.0.get(own))
                 .map_or(&empty, |block| &block.remotes);
