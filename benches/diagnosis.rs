@@ -10,29 +10,16 @@
     missing_docs
 )]
 
-mod families {
-    use elb_doctor::engine;
-
-    include!("support/families.rs");
-}
 mod support;
-
-use std::sync::LazyLock;
 
 use divan::{Bencher, black_box};
 use elb_doctor::{diagnosis, engine};
-use families::{Hard, hard_case};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use support::{Traffic, world};
 
 fn main() {
     divan::main();
 }
-
-static HARD: LazyLock<Vec<(Hard, usize)>> = LazyLock::new(|| {
-    let sizes = |kind: &Hard| [1000, 5000].map(|rules| (*kind, rules));
-    families::ALL_HARD.iter().flat_map(sizes).collect()
-});
 
 const RULES: [usize; 3] = [10, 100, 1000];
 
@@ -101,27 +88,6 @@ fn status_with_faults(bencher: Bencher<'_, '_>, rules: usize) {
     let (world, key) = world(rules, Traffic::Dropped);
     let now = Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
     bencher.bench_local(|| diagnosis::backend_server_status(black_box(&world), &key, &now));
-}
-
-/// Rule lists that are hard to judge, in one direction of a network ACL; 5,000 are more than one may hold.
-#[divan::bench(args = HARD.iter(), sample_count = 5, sample_size = 1)]
-fn hard(bencher: Bencher<'_, '_>, (kind, rules): &(Hard, usize)) {
-    let case = hard_case(*kind, *rules);
-    bencher.bench_local(|| engine::diagnose(black_box(&case)));
-}
-
-/// 16 security groups of so many rules each.
-#[divan::bench(args = [300, 1000], sample_count = 5, sample_size = 1)]
-fn security_groups_of_ports(bencher: Bencher<'_, '_>, rules: usize) {
-    let case = families::security_groups_of_ports(rules);
-    bencher.bench_local(|| engine::diagnose(black_box(&case)));
-}
-
-/// The same with rectangles of address and port.
-#[divan::bench(args = [300, 1000], sample_count = 5, sample_size = 1)]
-fn security_groups_of_rectangles(bencher: Bencher<'_, '_>, rules: usize) {
-    let case = families::security_groups_of_rectangles(rules);
-    bencher.bench_local(|| engine::diagnose(black_box(&case)));
 }
 
 /// The floor: each rule of both layers and directions compared with one packet.

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 
 use super::{
     Action, AddressGroups, AddressMatch, AddressSet, Case, CheckId, Direction, Family, Layer, Leg, NetworkAclState,
-    PortMatch, ProtocolMatch, Region, Rule, RuleSet, Rules, SecurityGroupState, Span, SpanSet, TooIntricate, Traffic,
+    PortMatch, ProtocolMatch, Region, Rule, RuleSet, Rules, SecurityGroupState, Span, SpanSet, Traffic,
+    bounds::families::{ALL_HARD, hard_case},
     diagnose,
-    diagnose::diagnose_within,
     filter::{Filter, Segment},
     layer::Side,
     reach::Pinned,
@@ -592,56 +592,6 @@ fn many_sources_and_many_port_lists_do_not_explode() {
     assert_eq!(denies_everything(&rules, comb(1, 1000)), 5, "nothing is allowed");
 }
 
-mod families {
-    #![allow(
-        dead_code,
-        clippy::cast_possible_truncation,
-        clippy::cast_lossless,
-        clippy::unreadable_literal,
-        reason = "shared with the benchmarks"
-    )]
-    use crate::engine;
-
-    include!("../../benches/support/families.rs");
-}
-
-use families::{ALL_HARD, Hard, hard_case, security_groups_of_ports, security_groups_of_rectangles};
-
-/// The work of a diagnosis.
-fn work_of(case: &Case) -> u64 {
-    let mut work = Work::new(u64::MAX);
-    diagnose_within(case, &mut work).unwrap();
-    u64::MAX - work.left()
-}
-
-/// The bound that the search states: linear for lists that are told apart by one dimension, else the square of their number.
-#[test]
-fn work_on_hard_rule_lists_grows_no_faster_than_stated() {
-    for kind in ALL_HARD {
-        for rules in [60u64, 120, 240] {
-            let bound = match kind {
-                Hard::BlockList | Hard::BlockAndPortList | Hard::PortList => 60 * rules,
-                // As many pieces as the square of the rules, or forty ranges and a thousand addresses in each.
-                Hard::Strips => 100 * rules * rules,
-                Hard::Combs => 40_000 * rules,
-                _ => 40 * rules * rules,
-            };
-            let work = work_of(&hard_case(kind, usize::try_from(rules).unwrap()));
-            assert!(
-                work <= bound,
-                "{kind:?} of {rules} rules: {work} units, more than {bound}"
-            );
-        }
-    }
-    for rules in [10u64, 20, 40] {
-        let (each, all) = (usize::try_from(rules).unwrap(), 16 * rules);
-        let work = work_of(&security_groups_of_ports(each));
-        assert!(work <= 20 * all, "ports of {all} rules: {work}");
-        let work = work_of(&security_groups_of_rectangles(each));
-        assert!(work <= 40 * all * all, "rectangles of {all} rules: {work}");
-    }
-}
-
 /// What the simple way finds the search finds as well, also where it takes large spaces apart.
 #[test]
 fn both_ways_agree_on_hard_rule_lists() {
@@ -679,20 +629,4 @@ fn both_ways_agree_on_hard_rule_lists() {
             assert!(same(&reached(1 << 20), &reached(128)), "{kind:?} {pinned:?}");
         }
     }
-}
-
-#[test]
-fn work_that_does_not_end_in_time_is_refused_and_says_where() {
-    let refused = |case: &Case| diagnose_within(case, &mut Work::new(200)).unwrap_err();
-    let intricate = hard_case(Hard::Tiling, 100);
-    let expected = |layer| TooIntricate {
-        layer,
-        direction: Direction::Ingress,
-    };
-    assert_eq!(refused(&intricate), expected(Layer::NetworkAcl));
-    assert_eq!(
-        refused(&security_groups_of_rectangles(20)),
-        expected(Layer::SecurityGroup)
-    );
-    assert!(diagnose(&intricate).is_ok());
 }

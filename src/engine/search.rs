@@ -19,9 +19,9 @@
 //! So block lists, port lists and combs are gone before the first cut. Of n boxes in d axes the cuts leave in each half fewer
 //! that are neither slab nor outside, as Chan's method for the measure of a union of boxes does ("Klee's measure problem
 //! made easy", 2013: time in n^(d/2), so n² in the four axes of a network ACL). Here there is an order of rules besides, and
-//! the place of a cut is chosen by what it leaves. What is held by `laws` on every kind of list that is known to be hard: no
-//! more than 60 n units of work where one axis tells the rules apart, and 40 n² otherwise; 100 n² where the answer itself
-//! has n² pieces. Rules with arbitrary sets on every axis can ask for more; `work` ends that.
+//! the place of a cut is chosen by what it leaves. What is held by `bounds` on
+//! every kind of list that is known to be hard: no more than 50 n units of work where one axis tells the rules apart, and
+//! 100 n² otherwise, of which most is the answer's where that has n² pieces. Rules with arbitrary sets on every axis can ask for more; `work` ends that.
 
 #![allow(
     clippy::similar_names,
@@ -395,12 +395,15 @@ impl Part {
             ground = plain(ground, &permits);
         }
         let gather = Gather::new(&rest, self.codes.len());
+        let mut all = Vec::new();
+        gather.column(&rest, usize::MAX, &mut all);
         let mut axes = Vec::with_capacity(self.axes.len());
         for (axis, kept) in self.axes.iter().zip(&kept) {
             let axis = gather.axis(axis, width, kept, exact);
             match axis.floors.as_slice() {
-                // Every rule that is left matches the only class.
-                [floor] if axis.role == Role::Free => ground = ground.min(*floor),
+                // Every rule that is left matches the only class. (One that does not, since it comes after the floor of one
+                // of the classes that were joined to this, is told apart by the axis yet.)
+                [floor] if axis.role == Role::Free && axis.columns == all => ground = ground.min(*floor),
                 _ => axes.push(axis),
             }
         }

@@ -2,10 +2,11 @@
 //!
 //! Work is counted, not timed, so that the answer is the same on every machine: a unit is roughly one machine word read or
 //! one span touched. Block lists and port lists take work in their length. No list of n rules that was tried takes more than
-//! 40 n² (`bounds` holds both, on lists made to be hard: combs, stairs, tilings, boxes that overlap in four dimensions). The
-//! limit is what remains to be said about all others; it is ten times what the hardest known list of 1,000 rules takes.
+//! 100 n², most far less (`bounds` holds both, on lists made to be hard: combs, stairs, tilings, boxes that overlap in four
+//! dimensions). The limit is what remains to be said about all others; it is more than twice what the hardest known list of
+//! 1,000 rules takes.
 
-/// The work of one diagnosis: about a second. Of all that was tried, the most that 1,000 rules of a direction took is a third of it.
+/// The work of one diagnosis: about a second.
 pub(crate) const LIMIT: u64 = 150_000_000;
 
 /// What is left of the work that may be done.
@@ -30,12 +31,6 @@ impl Work {
             patience: 16,
             most_words: 1 << 20,
         }
-    }
-
-    /// The work that may still be done.
-    #[cfg(test)]
-    pub(crate) fn left(&self) -> u64 {
-        self.left
     }
 
     /// Takes note of work that is about to be done.
