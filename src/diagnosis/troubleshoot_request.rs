@@ -126,13 +126,15 @@ pub fn record_end(request: &TroubleshootRequest) -> Option<Time> {
 }
 
 /// A troubleshoot request's status as it ought to be now, and when to look again. With `behind` what is known is not yet as new as
-/// the request, and the text says what is waited for. A finished request is a record: see [`is_record_current`].
+/// the request, and the text says what is waited for. `between` is called after each backend server: there may be
+/// many. A finished request is a record: see [`is_record_current`].
 #[must_use]
 pub fn troubleshoot_request_status(
     world: &World,
     request: &TroubleshootRequest,
     behind: Option<&str>,
     now: &Time,
+    between: &mut dyn FnMut(),
 ) -> (TroubleshootRequestStatus, Next) {
     let observed = request.status.clone().unwrap_or_default();
     if observed.completion_time.is_some() {
@@ -146,7 +148,7 @@ pub fn troubleshoot_request_status(
     let start = observed.start_time.clone().unwrap_or_else(|| now.clone());
     let deadline = after(&start, request.spec.active_deadline_seconds);
     let answer = match behind {
-        None => answer(world, request),
+        None => answer(world, request, between),
         Some(message) => Answer {
             waiting_for: Some(Wait {
                 reason: reasons::CATCHING_UP,
@@ -286,7 +288,7 @@ impl Found {
     }
 }
 
-fn answer(world: &World, request: &TroubleshootRequest) -> Answer {
+fn answer(world: &World, request: &TroubleshootRequest, between: &mut dyn FnMut()) -> Answer {
     let own = Key::of(request);
     let balancer = own.sibling(&request.spec.load_balancer_ref.name);
     let mut out = Answer::default();
@@ -329,6 +331,7 @@ fn answer(world: &World, request: &TroubleshootRequest) -> Answer {
         if let Some(collected) = world.collect(&key) {
             out.add(key.name, &collected, request.spec.subject, &mut room);
         }
+        between();
     }
     out
 }
@@ -458,7 +461,14 @@ mod tests {
         let request = json!({"metadata": {"name": "why", "namespace": "mall"}, "spec": {"loadBalancerRef": {"name": "door"}, "activeDeadlineSeconds": 10},
             "status": {"startTime": "1970-01-01T00:00:00Z", "conditions": []}});
         let request: TroubleshootRequest = serde_json::from_value(request).unwrap();
-        troubleshoot_request_status(world, &request, None, &Time(jiff::Timestamp::from_second(at).unwrap())).0
+        troubleshoot_request_status(
+            world,
+            &request,
+            None,
+            &Time(jiff::Timestamp::from_second(at).unwrap()),
+            &mut || (),
+        )
+        .0
     }
 
     fn condition(status: &TroubleshootRequestStatus, type_: &str) -> (String, String) {

@@ -216,7 +216,7 @@ fn states(world: &World) -> BTreeMap<(Kind, Key), String> {
         Kind::SecurityGroup => Some(text(&diagnosis::security_group_status(world, key, &now)?)),
         Kind::NetworkACL => Some(text(&diagnosis::network_acl_status(world, key, &now)?)),
         Kind::TroubleshootRequest => Some(text(
-            &diagnosis::troubleshoot_request_status(world, world.request(key)?, None, &now).0,
+            &diagnosis::troubleshoot_request_status(world, world.request(key)?, None, &now, &mut || ()).0,
         )),
         Kind::Subnet | Kind::AddressGroup => None,
     };

@@ -8,6 +8,7 @@ use std::{
     panic::resume_unwind,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::oneshot, task::spawn_blocking};
@@ -16,6 +17,9 @@ use crate::controller::{
     failure::Failure,
     queue::{Line, Tenanted},
 };
+
+/// How long a turn lasts; it ends with the diagnosis that is under way then.
+const SLICE: Duration = Duration::from_millis(5);
 
 /// As many diagnoses at a time as there are processors, and at least two: one namespace leaves one to the others.
 #[derive(Debug)]
@@ -129,6 +133,33 @@ impl DiagnosisPool {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
+        self.run_in_slices(namespace, |_| diagnose()).await
+    }
+
+    /// The same for many diagnoses in one, which gives way between them: others wait for one of them and not for all.
+    pub(in crate::controller) async fn run_in_slices<T, F>(&self, namespace: &str, diagnose: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Slices) -> T + Send + 'static,
+    {
+        // Held by the thread and not by the caller, who may be called off meanwhile.
+        let turn = self.turn(namespace).await.map_err(|_| Failure::Interrupted)?;
+        let mut slices = Slices {
+            pool: Self(self.0.clone()),
+            turn: Some(turn),
+            since: Instant::now(),
+        };
+        let running = spawn_blocking(move || diagnose(&mut slices));
+        match running.await {
+            Ok(result) => Ok(result),
+            // The worker makes of it what it makes of its own.
+            Err(failed) if failed.is_panic() => resume_unwind(failed.into_panic()),
+            Err(_) => Err(Failure::Interrupted),
+        }
+    }
+
+    /// Waits in line for a thread.
+    fn turn(&self, namespace: &str) -> oneshot::Receiver<Turn> {
         let (wake, woken) = oneshot::channel();
         {
             let mut state = lock(&self.0);
@@ -141,29 +172,37 @@ impl DiagnosisPool {
             });
         }
         hand_out(&self.0);
-        // Held by the thread and not by the caller, who may be called off meanwhile.
-        let turn = woken.await.map_err(|_| Failure::Interrupted)?;
-        let running = spawn_blocking(move || {
-            let result = diagnose();
-            drop(turn);
-            result
-        });
-        match running.await {
-            Ok(result) => Ok(result),
-            // The worker makes of it what it makes of its own.
-            Err(failed) if failed.is_panic() => resume_unwind(failed.into_panic()),
-            Err(_) => Err(Failure::Interrupted),
+        woken
+    }
+}
+
+/// The turns of many diagnoses in one.
+#[derive(Debug)]
+pub(in crate::controller) struct Slices {
+    pool: DiagnosisPool,
+    turn: Option<Turn>,
+    since: Instant,
+}
+
+impl Slices {
+    /// Lets those that wait go first, if this turn has lasted long enough, and waits for the next.
+    pub(in crate::controller) fn give_way(&mut self) {
+        if self.since.elapsed() < SLICE {
+            return;
         }
+        if let Some(turn) = self.turn.take() {
+            let namespace = turn.namespace.clone();
+            drop(turn);
+            self.turn = self.pool.turn(&namespace).blocking_recv().ok();
+        }
+        self.since = Instant::now();
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::{
-        sync::atomic::{AtomicUsize, Ordering},
-        time::Duration,
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -237,5 +276,28 @@ mod tests {
         assert!(panics.await.unwrap_err().is_panic());
         let last = tokio::time::timeout(Duration::from_secs(10), pool.run("meadow", || 7)).await;
         assert_eq!(last.unwrap().unwrap(), 7);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn many_diagnoses_in_one_give_way_to_those_of_others() {
+        let pool = DiagnosisPool::of(2);
+        let begun = Instant::now();
+        // Two namespaces have both threads.
+        let many = ["hedge", "fence"].map(|namespace| {
+            pool.run_in_slices(namespace, move |slices| {
+                for _ in 0..50 {
+                    thread::sleep(2 * SLICE);
+                    slices.give_way();
+                }
+                begun.elapsed()
+            })
+        });
+        let one = async {
+            tokio::time::sleep(SLICE).await;
+            pool.run("lawn", move || begun.elapsed()).await
+        };
+        let (many, one) = tokio::join!(futures::future::join_all(many), one);
+        let one = one.unwrap();
+        assert!(many.into_iter().all(|many| one < many.unwrap() / 2));
     }
 }

@@ -46,8 +46,9 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &Key) -> Re
     let now = Time(Timestamp::now());
     let world = context.cache.snapshot();
     let (asked, at) = (request.clone(), now.clone());
-    let diagnosed = context.pool.run(&key.namespace, move || {
-        diagnosis::troubleshoot_request_status(&world, &asked, behind.as_deref(), &at)
+    let diagnosed = context.pool.run_in_slices(&key.namespace, move |slices| {
+        let between = &mut || slices.give_way();
+        diagnosis::troubleshoot_request_status(&world, &asked, behind.as_deref(), &at, between)
     });
     let (desired, next) = diagnosed.await?;
     let observed = request.status.as_ref();
