@@ -1,8 +1,8 @@
-//! The consequences that domain §6 names, and at least one example per check id, small enough to be followed by hand.
+//! The consequences that semantics §6 names, and at least one example per check id, small enough to be followed by hand.
 //!
 //! The stage is the same in all of them: a Dedicated load balancer probes over TCP from the subnets 192.168.0.0/24 and
 //! 192.168.2.0/24; the backend server is 192.168.1.10, port 8080, in the subnet 192.168.1.0/24 with one security group. An
-//! example says which rules there are and which items fail; both the product and the independent reading of the domain must
+//! example says which rules there are and which items fail; both the product and the independent reading of the semantics must
 //! say so.
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The Linux kernel as an oracle: rule sets are rendered to nftables straight from the manifests (domain §3, §4), loaded
+//! The Linux kernel as an oracle: rule sets are rendered to nftables straight from the manifests (semantics §3, §4), loaded
 //! into network namespaces that this test makes itself, and real TCP, UDP and ICMP packets are sent through them. What
 //! becomes of each packet must be what the product says: witnesses are dropped, by the very rule that is named; packets
 //! next to them fare as predicted; after each fix the witness passes, and what is not health check traffic fares as before.

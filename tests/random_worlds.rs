@@ -1,4 +1,4 @@
-//! Random worlds, judged by the product and by the independent reading of the domain in `tests/oracle`: outcome, displayed
+//! Random worlds, judged by the product and by the independent reading of the semantics in `tests/oracle`: outcome, displayed
 //! health, failed items, all evidence and every offered fix must agree.
 //!
 //! `ELB_DOCTOR_WORLDS` says how many worlds (1000), `ELB_DOCTOR_SEED` where to begin (0). A world that disagrees is made

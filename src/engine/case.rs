@@ -7,7 +7,7 @@ use super::{Rules, Span, Traffic};
 /// What security groups do on the server's network interface.
 #[derive(Clone, Debug)]
 pub enum SecurityGroupState {
-    /// Port security is off: security groups are not applied (domain §3).
+    /// Port security is off: security groups are not applied (semantics §3).
     NotApplied,
     /// These groups, in order of precedence; none at all denies everything.
     Groups(Vec<Rules>),
@@ -42,6 +42,6 @@ pub struct Case {
     pub security_groups: SecurityGroupState,
     /// Network ACL.
     pub network_acl: NetworkAclState,
-    /// The prefixes of the server's subnet, of the traffic's family: traffic within the subnet passes no ACL (domain §4).
+    /// The prefixes of the server's subnet, of the traffic's family: traffic within the subnet passes no ACL (semantics §4).
     pub subnet: Vec<Span<u128>>,
 }

@@ -1,4 +1,4 @@
-//! The 17 items of the troubleshooting page (domain §5): one table, a row for each item, read by everything that names one.
+//! The 17 items of the troubleshooting page (semantics §5): one table, a row for each item, read by everything that names one.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -58,7 +58,7 @@ pub enum Dimension {
 /// What decides over an item.
 #[derive(Clone, Copy, Debug)]
 pub enum JudgedBy {
-    /// The rules of one direction of one layer, as far as one dimension goes (domain §6).
+    /// The rules of one direction of one layer, as far as one dimension goes (semantics §6).
     Rules {
         /// The layer.
         layer: Layer,
@@ -232,7 +232,7 @@ checks! {
         item: "The protocol configured for the outbound rule",
         page_reason: "The outbound rules of the network ACL do not allow traffic over the health check protocol.",
     }
-    /// Item 13. The page's English label says "destination", a slip: the id and the Chinese page both say source (domain §5).
+    /// Item 13. The page's English label says "destination", a slip: the id and the Chinese page both say source (semantics §5).
     NetworkAclOutboundSource {
         id: "acl_check_hc_source_ip_egress",
         severity: Severity::Major,

@@ -38,7 +38,7 @@ pub struct TooIntricate {
     pub direction: Direction,
 }
 
-/// Judges a case (domain §6–§8).
+/// Judges a case (semantics §6–§8).
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What a failed item carries (domain §7): blocked values, witness, who decided, the nearest rule.
+//! What a failed item carries (semantics §7): blocked values, witness, who decided, the nearest rule.
 
 use std::sync::Arc;
 

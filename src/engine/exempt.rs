@@ -1,4 +1,4 @@
-//! Packets that pass a network ACL before any of its rules (domain §4).
+//! Packets that pass a network ACL before any of its rules (semantics §4).
 
 use super::{Case, Direction, Family, Span, SpanSet};
 

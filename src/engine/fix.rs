@@ -1,4 +1,4 @@
-//! The smallest change that lets every required packet of one direction of one layer pass (domain §8).
+//! The smallest change that lets every required packet of one direction of one layer pass (semantics §8).
 //!
 //! New rules allow health check traffic and nothing else: protocol, health check port and server address are those of the
 //! traffic, and their prefixes lie inside the source set. The fewest such rules: any prefix inside the source set lies in

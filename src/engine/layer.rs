@@ -26,7 +26,7 @@ pub(crate) struct Side<'a> {
     pub(crate) segments: Vec<Segment<'a>>,
     /// Whether replies leave without a rule, so that outbound findings stop nothing.
     pub(crate) stateful: bool,
-    /// Remote addresses whose packets pass before any rule (domain §4).
+    /// Remote addresses whose packets pass before any rule (semantics §4).
     pub(crate) exempt: SpanSet<u128>,
 }
 

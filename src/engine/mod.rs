@@ -1,10 +1,10 @@
-//! The diagnosis as pure functions on plain values (domain §2–§8).
+//! The diagnosis as pure functions on plain values (semantics §2–§8).
 //!
 //! A [`Case`] holds all that decides over one backend server's health check; [`diagnose`] answers with a [`Verdict`].
 //! Every set here is exact: spans of addresses and ports are never sampled or enumerated.
 //!
 //! The rooms, from the inside out: `span` (sets on one line), `region` (sets of remote address × remote port), `rule` and
-//! `filter` (who decides over a packet), `reach` (could a packet like this one pass?), `walk` (which items fail, domain §6),
+//! `filter` (who decides over a packet), `reach` (could a packet like this one pass?), `walk` (which items fail, semantics §6),
 //! `layer` (security groups, network ACL), `evidence`, `fix`, and `diagnose`, which puts them together.
 
 mod address;

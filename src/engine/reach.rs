@@ -1,4 +1,4 @@
-//! Could a packet like this one pass? The question of domain §6: some dimensions are as in the required packet ("pinned"),
+//! Could a packet like this one pass? The question of semantics §6: some dimensions are as in the required packet ("pinned"),
 //! the others are free over their whole domain; is any such packet allowed?
 //!
 //! The answer is computed for a whole region of required packets at once. Most questions are answered by a look at each
@@ -211,7 +211,7 @@ impl Filter<'_> {
         Ok((yes, denies.collect()))
     }
 
-    /// The security groups whose members rules name: one abstract address each, outside every prefix (domain §3). A rule
+    /// The security groups whose members rules name: one abstract address each, outside every prefix (semantics §3). A rule
     /// that does not concern the question names its group all the same.
     fn members(&self) -> Vec<&str> {
         let mut out: Vec<&str> = self

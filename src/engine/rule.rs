@@ -133,7 +133,7 @@ pub enum AddressMatch {
     Set(SpanSet<u128>),
     /// The addresses of the address group in this slot of the rule set. Groups are shared, not copied into their rules.
     Group(u32),
-    /// The interfaces that carry this security group. Health check sources never do (domain §3).
+    /// The interfaces that carry this security group. Health check sources never do (semantics §3).
     Members(Arc<str>),
 }
 
@@ -220,7 +220,7 @@ pub struct Rule {
     pub remote_ports: PortMatch,
     /// The addresses at the server's end.
     pub local: AddressMatch,
-    /// The ports at the server's end. A security group's ports stand here in both directions (domain §5).
+    /// The ports at the server's end. A security group's ports stand here in both directions (semantics §5).
     pub local_ports: PortMatch,
     /// Position in the array in which it is written, from 0.
     pub index: u32,
@@ -293,7 +293,7 @@ impl RuleSet {
         }
     }
 
-    /// Puts a security group's rules into the order of evaluation: by priority, deny before allow, position (domain §3).
+    /// Puts a security group's rules into the order of evaluation: by priority, deny before allow, position (semantics §3).
     pub fn sort_by_priority(&mut self) {
         for list in &mut self.lists {
             sort_by_priority(list);
@@ -321,7 +321,7 @@ impl Rules {
     }
 }
 
-/// The order of evaluation within one security group (domain §3); position settles what cannot matter.
+/// The order of evaluation within one security group (semantics §3); position settles what cannot matter.
 pub(crate) fn sort_by_priority(rules: &mut [Rule]) {
     rules.sort_by_key(evaluation_key);
 }

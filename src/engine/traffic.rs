@@ -1,4 +1,4 @@
-//! The health check traffic of one backend server (domain §2).
+//! The health check traffic of one backend server (semantics §2).
 
 use super::{Block, Family, Region, Share, Span, SpanSet, share::Count};
 

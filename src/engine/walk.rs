@@ -1,6 +1,6 @@
-//! Which items fail for which packets (domain §6).
+//! Which items fail for which packets (semantics §6).
 //!
-//! The domain walks the dimensions for each single packet; here the walk is made for regions of packets that have the same
+//! Semantics §6 walks the dimensions for each single packet; here the walk is made for regions of packets that have the same
 //! answers so far. Only dropped packets are walked: an allowed packet is its own example on every dimension, so no
 //! item fails for it.
 

@@ -23,7 +23,7 @@ use super::{
 pub struct Collected {
     /// The object.
     pub backend: Arc<BackendServer>,
-    /// The health that is shown (domain §9).
+    /// The health that is shown (semantics §9).
     pub displayed: HealthState,
     /// Why: the reported reason, or a word of the condition vocabulary.
     pub displayed_reason: String,

@@ -1,4 +1,4 @@
-//! The health that is shown of a backend server, and why (domain §9).
+//! The health that is shown of a backend server, and why (semantics §9).
 
 use crate::api::v1alpha1::{BackendServer, HealthState, LoadBalancer, conditions::reasons};
 

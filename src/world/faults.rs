@@ -1,5 +1,5 @@
 //! What is wrong with the objects that a diagnosis reads: references to nothing, values that no rule can be made of, objects that
-//! cannot be read (`ReferenceNotFound` and `InvalidSpec` of domain §9).
+//! cannot be read (`ReferenceNotFound` and `InvalidSpec` of semantics §9).
 //!
 //! What is wrong with an object by itself was found when it came in; here only references are looked up.
 

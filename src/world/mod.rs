@@ -57,7 +57,7 @@ pub struct Settings {
     pub shared_sources: Vec<IpNet>,
 }
 
-/// The prefix from which Shared load balancers probe unless a setting says otherwise (domain §1).
+/// The prefix from which Shared load balancers probe unless a setting says otherwise (semantics §1).
 pub(crate) const DEFAULT_SHARED_SOURCE: &str = "100.125.0.0/16";
 
 impl Default for Settings {
@@ -235,7 +235,7 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// The health that is shown of a backend server (domain §9); `None` when there is no such backend server.
+    /// The health that is shown of a backend server (semantics §9); `None` when there is no such backend server.
     #[must_use]
     pub(crate) fn displayed_health(&self, key: &Key) -> Option<HealthState> {
         let namespace = self.namespaces.get(key.namespace.as_str())?;

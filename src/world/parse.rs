@@ -89,7 +89,7 @@ pub(crate) fn ports(text: &str) -> Result<PortMatch, String> {
     Ok(PortMatch::only(spans.into_iter().collect::<SpanSet<_>>()))
 }
 
-/// A protocol's name or number. `icmp` in an IPv6 rule means `ICMPv6` (domain §3).
+/// A protocol's name or number. `icmp` in an IPv6 rule means `ICMPv6` (semantics §3).
 ///
 /// # Errors
 /// The text is no protocol.

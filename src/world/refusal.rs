@@ -1,4 +1,4 @@
-//! Why a diagnosis does not run (domain §9), and what is wrong with an object.
+//! Why a diagnosis does not run (semantics §9), and what is wrong with an object.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::api::v1alpha1::conditions::reasons;
 
 /// Why a diagnosis does not run, in the order in which the reasons are tried.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[allow(missing_docs, reason = "domain §9 says when each applies")]
+#[allow(missing_docs, reason = "semantics §9 says when each applies")]
 pub enum RefusalReason {
     ReferenceNotFound,
     InvalidSpec,

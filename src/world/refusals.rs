@@ -1,4 +1,4 @@
-//! When a diagnosis is refused (domain §9): a chain of reasons, tried in this order; the first that applies is the answer.
+//! When a diagnosis is refused (semantics §9): a chain of reasons, tried in this order; the first that applies is the answer.
 
 use std::cell::OnceCell;
 
@@ -66,7 +66,7 @@ impl<'a> Input<'a> {
 /// One reason: whether it applies, and how it is told.
 type Check = fn(&Input<'_>) -> Option<Refusal>;
 
-/// The reasons in the order of domain §9.
+/// The reasons in the order of semantics §9.
 const CHAIN: &[Check] = &[
     reference_not_found,
     invalid_spec,

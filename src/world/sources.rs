@@ -1,4 +1,4 @@
-//! From where health checks come: `S` of domain §2, for the family of the probed address.
+//! From where health checks come: `S` of semantics §2, for the family of the probed address.
 
 use crate::{
     api::v1alpha1::{BackendServer, LoadBalancer, LoadBalancerType, Subnet},
@@ -7,7 +7,7 @@ use crate::{
 
 use super::{Namespace, SharedSources, entry::Readable};
 
-/// Where the set of health check source addresses comes from, the most specific first (domain §2).
+/// Where the set of health check source addresses comes from, the most specific first (semantics §2).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum SourceOrigin {
     /// The backend server's own health check sources.

@@ -1,4 +1,4 @@
-//! Manifests to nftables, rule by rule as domain §3 and §4 read: nothing of the product's engine is used.
+//! Manifests to nftables, rule by rule as semantics §3 and §4 read: nothing of the product's engine is used.
 //!
 //! Every deny notes the packet in a set of its own before it drops it, so that the kernel itself tells which packet was
 //! dropped by which rule, and no test has to conclude that from silence.

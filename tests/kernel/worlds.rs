@@ -1,4 +1,4 @@
-//! Which backend servers are put to the test: one world for each feature of the domain, and random ones.
+//! Which backend servers are put to the test: one world for each feature of the semantics, and random ones.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Whether an offered change keeps its promise (domain §8).
+//! Whether an offered change keeps its promise (semantics §8).
 
 use serde_json::Value;
 

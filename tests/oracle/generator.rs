@@ -2,7 +2,7 @@
 //! matter; a good part of the rules starts from "everything needed is allowed" and is then narrowed, denied or disabled, so
 //! that single items, combinations and passes all turn up often.
 //!
-//! What the domain leaves open is not generated: wrong values stand only in enabled rules of objects that the backend
+//! What the semantics leave open is not generated: wrong values stand only in enabled rules of objects that the backend
 //! server uses, and references are missing only where §9 says so in as many words.
 
 use serde_json::{Map, Value, json};

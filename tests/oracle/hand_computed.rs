@@ -1,4 +1,4 @@
-//! The oracle's own answers, held against hand-computed ones from the domain's text.
+//! The oracle's own answers, held against hand-computed ones from the text of the semantics.
 
 use serde_json::{Value, json};
 

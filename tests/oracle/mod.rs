@@ -1,16 +1,16 @@
-//! A second, slow and literal reading of the domain, to hold the product against.
+//! A second, slow and literal reading of the semantics, to hold the product against.
 //!
 //! Nothing here looks at the product's engine. Objects are plain JSON; every dimension of a packet is cut at every
 //! boundary that any rule or the required traffic has, so that all values between two cuts mean the same to every rule;
-//! then the domain's sentences are carried out for one representative packet of each combination, in nested loops.
+//! then the sentences of docs/semantics.md are carried out for one representative packet of each combination, in nested loops.
 //! That is exact (sizes are counted, nothing is sampled) and needs none of the set algebra that the product needs.
 //!
 //! - [`values`]: addresses, prefixes, ports and protocols as they stand in manifests
 //! - [`manifests`]: finding objects and their fields
-//! - [`packets`]: the cut dimensions, and which rule decides over a packet (domain §3, §4)
-//! - [`walk`]: which items fail, and for which packets (domain §6, §7)
-//! - [`verdict`]: one backend server from its manifests to the whole answer (domain §2, §5, §7, §9)
-//! - [`fixes`]: whether an offered change keeps its promise (domain §8)
+//! - [`packets`]: the cut dimensions, and which rule decides over a packet (semantics §3, §4)
+//! - [`walk`]: which items fail, and for which packets (semantics §6, §7)
+//! - [`verdict`]: one backend server from its manifests to the whole answer (semantics §2, §5, §7, §9)
+//! - [`fixes`]: whether an offered change keeps its promise (semantics §8)
 //! - [`generator`]: random worlds
 //! - [`product`]: the same questions put to the product, and the comparison
 #![allow(

@@ -7,7 +7,7 @@ use super::values::{Range, contains};
 pub struct Class {
     pub first: u128,
     pub last: u128,
-    /// For a remote end only: the abstract address of this security group, "outside every prefix" (domain §3).
+    /// For a remote end only: the abstract address of this security group, "outside every prefix" (semantics §3).
     pub group: Option<String>,
     /// Whether required packets have it.
     pub required: bool,
@@ -40,7 +40,7 @@ pub enum Match {
 impl Match {
     pub fn matches(&self, value: &Class) -> bool {
         match (self, &value.group) {
-            // "matched by rules with no remote and by rules with that group, and by nothing else" (domain §3)
+            // "matched by rules with no remote and by rules with that group, and by nothing else" (semantics §3)
             (Self::Any, _) => true,
             (Self::Group(named), Some(group)) => named == group,
             (Self::In(ranges), None) => contains(ranges, value.first),
@@ -62,7 +62,7 @@ pub struct Rule {
     pub dimensions: Vec<Match>,
 }
 
-/// "The first rule that matches decides; nothing matched = denied" (domain §3, §4). Rules stand in evaluation order.
+/// "The first rule that matches decides; nothing matched = denied" (semantics §3, §4). Rules stand in evaluation order.
 pub fn decide<'a>(rules: &'a [Rule], packet: &[&Class]) -> Option<&'a Rule> {
     rules.iter().find(|rule| {
         rule.dimensions

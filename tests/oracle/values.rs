@@ -1,5 +1,5 @@
 //! Addresses, prefixes, ports and protocols as they stand in manifests. An error says that the value is wrong, which
-//! makes the diagnosis `InvalidSpec` (domain §9).
+//! makes the diagnosis `InvalidSpec` (semantics §9).
 
 use std::{cmp::Ordering, net::IpAddr};
 
@@ -76,7 +76,7 @@ pub fn address_or_prefix(text: &str) -> Result<(Family, Range), Wrong> {
     address(text).map(|(family, a)| (family, (a, a)))
 }
 
-/// An entry of an address group: "single IP, `a-b` range, or CIDR" (domain §1).
+/// An entry of an address group: "single IP, `a-b` range, or CIDR" (semantics §1).
 pub fn address_group_entry(text: &str) -> Result<(Family, Range), Wrong> {
     let Some((first, last)) = text.split_once('-') else {
         return address_or_prefix(text);
@@ -88,7 +88,7 @@ pub fn address_group_entry(text: &str) -> Result<(Family, Range), Wrong> {
     Ok((family, (first, last)))
 }
 
-/// "ports such as `22,80-90`" (domain §3).
+/// "ports such as `22,80-90`" (semantics §3).
 pub fn ports(text: &str) -> Result<Vec<Range>, Wrong> {
     let port = |t: &str| match t.parse::<u16>() {
         Ok(p) if p > 0 => Ok(u128::from(p)),
@@ -106,7 +106,7 @@ pub fn ports(text: &str) -> Result<Vec<Range>, Wrong> {
     Ok(normal(all))
 }
 
-/// "`tcp`, `udp`, `icmp`, `icmpv6`, a number 0–255 …; `icmp` in an IPv6 rule means `ICMPv6`" (domain §3).
+/// "`tcp`, `udp`, `icmp`, `icmpv6`, a number 0–255 …; `icmp` in an IPv6 rule means `ICMPv6`" (semantics §3).
 pub fn protocol(text: &str, family: Family) -> Result<u8, Wrong> {
     match (text, family) {
         ("tcp", _) => Ok(TCP),

@@ -43,7 +43,7 @@ pub struct Layer {
     pub objects: Vec<String>,
 }
 
-/// The health check traffic (domain §2).
+/// The health check traffic (semantics §2).
 #[derive(Clone, Debug)]
 pub struct Traffic {
     pub family: Family,

@@ -1,11 +1,11 @@
-//! Which items of one direction of one layer fail, for which packets (domain §6), and what they carry (domain §7).
+//! Which items of one direction of one layer fail, for which packets (semantics §6), and what they carry (semantics §7).
 
 use super::{
     packets::{Cell, Class, Rule, Space, decide},
     values::{Family, Range, Share, count, normal},
 };
 
-/// What a position of a packet says, in the domain's words.
+/// What a position of a packet says, in the words of the semantics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dimension {
     Protocol,
@@ -31,17 +31,17 @@ impl Dimension {
     }
 }
 
-/// One leg of the health check: TCP, UDP, or ICMP beside UDP (domain §2).
+/// One leg of the health check: TCP, UDP, or ICMP beside UDP (semantics §2).
 #[derive(Clone, Debug)]
 pub struct Leg {
     pub protocol: u8,
     /// "The ICMP leg has no ports".
     pub has_ports: bool,
-    /// Required values, per dimension; exempt packets are taken out (domain §4).
+    /// Required values, per dimension; exempt packets are taken out (semantics §4).
     pub required: Vec<Vec<Range>>,
-    /// The same with exempt packets: all that is health check traffic (domain §2).
+    /// The same with exempt packets: all that is health check traffic (semantics §2).
     pub traffic: Vec<Vec<Range>>,
-    /// How many packets the leg has, exempt ones included (domain §7).
+    /// How many packets the leg has, exempt ones included (semantics §7).
     pub whole: u128,
 }
 
@@ -54,7 +54,7 @@ pub struct Direction {
     /// In evaluation order.
     pub rules: Vec<Rule>,
     pub legs: Vec<Leg>,
-    /// An outbound direction of a stateful layer cannot stop the health check (domain §7).
+    /// An outbound direction of a stateful layer cannot stop the health check (semantics §7).
     pub advisory: bool,
     pub ingress: bool,
 }

@@ -1,4 +1,4 @@
-//! Fixes as values: which object, which rules under which names, which operations on its manifest (domain §8).
+//! Fixes as values: which object, which rules under which names, which operations on its manifest (semantics §8).
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -105,7 +105,7 @@ pub enum Disagreement {
     NoneIsDropped(ReportedReason),
 }
 
-/// Whether the report and the verdict disagree (domain §9).
+/// Whether the report and the verdict disagree (semantics §9).
 pub(super) fn disagreement(
     reported: Option<ReportedReason>,
     protocol: HealthCheckProtocol,

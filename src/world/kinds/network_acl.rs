@@ -1,4 +1,4 @@
-//! A network ACL in the form in which it is judged (domain §4).
+//! A network ACL in the form in which it is judged (semantics §4).
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use crate::{
 /// A security group or network ACL, ready to judge, and what is wrong with it.
 #[derive(Debug)]
 pub(crate) struct CompiledRules {
-    /// Its rules; those that are disabled do not exist (domain §3, §4).
+    /// Its rules; those that are disabled do not exist (semantics §3, §4).
     pub(crate) rules: Arc<RuleSet>,
     /// What is wrong with its own fields or may be with address groups that enabled rules name, in the order of the rules.
     pub(crate) issues: Vec<Issue>,

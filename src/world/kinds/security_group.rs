@@ -1,4 +1,4 @@
-//! A security group in the form in which it is judged (domain §3).
+//! A security group in the form in which it is judged (semantics §3).
 
 use std::sync::Arc;
 
