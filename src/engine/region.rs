@@ -156,7 +156,7 @@ impl Region {
     /// An operation, pair by pair. Ports of one set's blocks are disjoint, so that what meets is found along one line.
     fn overlay(&self, other: &Self, keep: Keep, work: &mut Work) -> Result<Self, Exhausted> {
         match (keep, self.is_empty(), other.is_empty()) {
-            (Keep::Both, true, _) | (Keep::Both, _, true) | (Keep::FirstOnly, true, _) => return Ok(Self::default()),
+            (Keep::Both | Keep::FirstOnly, true, _) | (Keep::Both, _, true) => return Ok(Self::default()),
             (Keep::Either | Keep::FirstOnly, _, true) => return Ok(self.clone()),
             (Keep::Either, true, _) => return Ok(other.clone()),
             _ => {}

@@ -395,8 +395,7 @@ impl Part {
             ground = plain(ground, &permits);
         }
         let gather = Gather::new(&rest, self.codes.len());
-        let mut all = Vec::new();
-        gather.column(&rest, usize::MAX, &mut all);
+        let all = gather.all();
         let mut axes = Vec::with_capacity(self.axes.len());
         for (axis, kept) in self.axes.iter().zip(&kept) {
             let axis = gather.axis(axis, width, kept, exact);
@@ -497,6 +496,13 @@ impl Gather {
             .filter(|(at, _)| bit(*at))
             .map(|(_, code)| *code)
             .collect()
+    }
+
+    /// The column of a class that has every rule.
+    fn all(&self) -> Vec<u64> {
+        let mut out = Vec::with_capacity(self.width);
+        self.column(&self.rest, usize::MAX, &mut out);
+        out
     }
 
     fn column(&self, column: &[u64], end: usize, out: &mut Vec<u64>) {
