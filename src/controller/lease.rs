@@ -400,6 +400,10 @@ impl Elector {
                         warn!(lease = %self.name(), "cannot read or renew the lease: {why}; trying again every {} s", RETRY.as_secs());
                     }
                     warned = true;
+                    // Given up in the middle of the attempt, without a word yet.
+                    if self.leadership.until().is_none() {
+                        self.end_leadership();
+                    }
                 }
             }
             if !named_twin && self.candidate.has_twin() {

@@ -278,6 +278,7 @@ impl WorkerPool {
     }
 
     fn start(&mut self, workers: u16) {
+        self.context.writer.begin();
         // First open, then sweep: a change in between is queued twice, never lost.
         self.dispatch.queues().for_each(|queue| queue.open());
         self.dispatch.resync(&self.context.cache.snapshot());

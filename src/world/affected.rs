@@ -8,7 +8,10 @@
 //! - a security group: its address groups; a network ACL: these too, its subnets, and other ACLs that claim them;
 //! - a request: the backend server that it names, or all of its load balancer.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use crate::api::v1alpha1::{BackendServer, Kind, NetworkACL, TroubleshootRequest};
 
@@ -73,101 +76,24 @@ impl Names {
     pub(super) fn through(&mut self, namespace: &Namespace, node: &Node) {
         self.itself(node);
         let (kind, name) = node;
+        let mut walk = Walk::new(self, namespace);
         match kind {
-            Kind::BackendServer => self.backend_server(namespace, name),
-            Kind::LoadBalancer => self.load_balancer(namespace, name),
-            Kind::Subnet => self.subnet(namespace, name),
-            Kind::SecurityGroup => self.security_group(namespace, name),
-            Kind::NetworkACL => self.network_acl(namespace, name),
-            Kind::AddressGroup => self.address_group(namespace, name),
+            Kind::BackendServer => walk.backend_server(name),
+            Kind::LoadBalancer => walk.load_balancer(name),
+            Kind::Subnet => walk.subnet(name),
+            Kind::SecurityGroup => walk.security_group(name),
+            Kind::NetworkACL => walk.network_acl(name),
+            Kind::AddressGroup => walk.address_group(name),
             Kind::TroubleshootRequest => {}
         }
     }
 
     /// Load balancers whose counts have changed.
     pub(super) fn counted(&mut self, namespace: &Namespace, load_balancers: &[Arc<str>]) {
+        self.load_balancers.extend(load_balancers.iter().cloned());
+        let mut walk = Walk::new(self, namespace);
         for name in load_balancers {
-            self.load_balancers.insert(Arc::clone(name));
-            self.requests_about(namespace, name);
-        }
-    }
-
-    fn backend_server(&mut self, namespace: &Namespace, name: &Arc<str>) {
-        self.backend_servers.insert(Arc::clone(name));
-        let requests = namespace.users(Kind::BackendServer, name, Kind::TroubleshootRequest);
-        self.requests.extend(requests.cloned());
-        let Some(backend) = namespace.readable::<BackendServer>(name) else {
-            return;
-        };
-        self.requests_about(namespace, &backend.object.spec.load_balancer_ref.name);
-    }
-
-    fn load_balancer(&mut self, namespace: &Namespace, name: &str) {
-        for backend in namespace.backend_servers_of(name) {
-            self.backend_servers.insert(Arc::clone(backend));
-        }
-        let requests = namespace.users(Kind::LoadBalancer, name, Kind::TroubleshootRequest);
-        self.requests.extend(requests.cloned());
-    }
-
-    fn subnet(&mut self, namespace: &Namespace, name: &str) {
-        for backend in namespace.users(Kind::Subnet, name, Kind::BackendServer) {
-            self.backend_server(namespace, backend);
-        }
-        for balancer in namespace.users(Kind::Subnet, name, Kind::LoadBalancer) {
-            self.load_balancers.insert(Arc::clone(balancer));
-            self.load_balancer(namespace, balancer);
-        }
-        // Their own state says whether their subnets are there; whom they block stays.
-        let acls = namespace.users(Kind::Subnet, name, Kind::NetworkACL);
-        self.network_acls.extend(acls.cloned());
-    }
-
-    fn security_group(&mut self, namespace: &Namespace, name: &str) {
-        for backend in namespace.users(Kind::SecurityGroup, name, Kind::BackendServer) {
-            self.backend_server(namespace, backend);
-        }
-    }
-
-    fn network_acl(&mut self, namespace: &Namespace, name: &str) {
-        match namespace.entry::<NetworkACL>(name) {
-            None => {}
-            // It may be any subnet's.
-            Some(Entry::Unreadable(_)) => {
-                for backend in namespace.all_backend_servers() {
-                    self.backend_server(namespace, &backend);
-                }
-            }
-            Some(Entry::Readable(acl)) => {
-                for subnet in &acl.object.spec.subnet_refs {
-                    for backend in namespace.users(Kind::Subnet, &subnet.name, Kind::BackendServer) {
-                        self.backend_server(namespace, backend);
-                    }
-                    let rivals = namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL);
-                    self.network_acls.extend(rivals.cloned());
-                }
-            }
-        }
-    }
-
-    fn address_group(&mut self, namespace: &Namespace, name: &str) {
-        for group in namespace.users(Kind::AddressGroup, name, Kind::SecurityGroup) {
-            self.security_groups.insert(Arc::clone(group));
-            self.security_group(namespace, group);
-        }
-        for acl in namespace.users(Kind::AddressGroup, name, Kind::NetworkACL) {
-            self.network_acls.insert(Arc::clone(acl));
-            self.network_acl(namespace, acl);
-        }
-    }
-
-    /// Requests about all backend servers of a load balancer.
-    fn requests_about(&mut self, namespace: &Namespace, load_balancer: &str) {
-        for name in namespace.users(Kind::LoadBalancer, load_balancer, Kind::TroubleshootRequest) {
-            let request = namespace.readable::<TroubleshootRequest>(name);
-            if request.is_some_and(|request| request.object.spec.backend_server_ref.is_none()) {
-                self.requests.insert(Arc::clone(name));
-            }
+            walk.requests_about(name);
         }
     }
 
@@ -180,6 +106,123 @@ impl Names {
             security_groups: keys(self.security_groups),
             network_acls: keys(self.network_acls),
             requests: keys(self.requests),
+        }
+    }
+}
+
+/// A walk from one object to all that read it. Each is walked through once, however many ways lead to it: the cost is that of what is
+/// found, and not of all ways.
+struct Walk<'n, 'o> {
+    names: &'o mut Names,
+    namespace: &'n Namespace,
+    /// Through what it went, by kind; the requests of a load balancer stand under its name.
+    walked: HashSet<(Kind, &'n str)>,
+}
+
+impl<'n, 'o> Walk<'n, 'o> {
+    fn new(names: &'o mut Names, namespace: &'n Namespace) -> Self {
+        Self {
+            names,
+            namespace,
+            walked: HashSet::new(),
+        }
+    }
+
+    fn backend_server(&mut self, name: &'n Arc<str>) {
+        if !self.walked.insert((Kind::BackendServer, name)) {
+            return;
+        }
+        self.names.backend_servers.insert(Arc::clone(name));
+        let requests = self
+            .namespace
+            .users(Kind::BackendServer, name, Kind::TroubleshootRequest);
+        self.names.requests.extend(requests.cloned());
+        let Some(backend) = self.namespace.readable::<BackendServer>(name) else {
+            return;
+        };
+        self.requests_about(&backend.object.spec.load_balancer_ref.name);
+    }
+
+    fn load_balancer(&mut self, name: &'n str) {
+        if !self.walked.insert((Kind::LoadBalancer, name)) {
+            return;
+        }
+        for backend in self.namespace.backend_servers_of(name) {
+            self.names.backend_servers.insert(Arc::clone(backend));
+        }
+        let requests = self
+            .namespace
+            .users(Kind::LoadBalancer, name, Kind::TroubleshootRequest);
+        self.names.requests.extend(requests.cloned());
+    }
+
+    fn subnet(&mut self, name: &'n str) {
+        for backend in self.namespace.users(Kind::Subnet, name, Kind::BackendServer) {
+            self.backend_server(backend);
+        }
+        for balancer in self.namespace.users(Kind::Subnet, name, Kind::LoadBalancer) {
+            self.names.load_balancers.insert(Arc::clone(balancer));
+            self.load_balancer(balancer);
+        }
+        // Their own state says whether their subnets are there; whom they block stays.
+        let acls = self.namespace.users(Kind::Subnet, name, Kind::NetworkACL);
+        self.names.network_acls.extend(acls.cloned());
+    }
+
+    fn security_group(&mut self, name: &'n str) {
+        for backend in self.namespace.users(Kind::SecurityGroup, name, Kind::BackendServer) {
+            self.backend_server(backend);
+        }
+    }
+
+    fn network_acl(&mut self, name: &'n str) {
+        match self.namespace.entry::<NetworkACL>(name) {
+            None => {}
+            // It may be any subnet's.
+            Some(Entry::Unreadable(_)) => {
+                for backend in self.namespace.all_backend_servers() {
+                    self.backend_server(backend);
+                }
+            }
+            Some(Entry::Readable(acl)) => {
+                for subnet in &acl.object.spec.subnet_refs {
+                    if !self.walked.insert((Kind::Subnet, &subnet.name)) {
+                        continue;
+                    }
+                    for backend in self.namespace.users(Kind::Subnet, &subnet.name, Kind::BackendServer) {
+                        self.backend_server(backend);
+                    }
+                    let rivals = self.namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL);
+                    self.names.network_acls.extend(rivals.cloned());
+                }
+            }
+        }
+    }
+
+    fn address_group(&mut self, name: &'n str) {
+        for group in self.namespace.users(Kind::AddressGroup, name, Kind::SecurityGroup) {
+            self.names.security_groups.insert(Arc::clone(group));
+            self.security_group(group);
+        }
+        for acl in self.namespace.users(Kind::AddressGroup, name, Kind::NetworkACL) {
+            self.names.network_acls.insert(Arc::clone(acl));
+            self.network_acl(acl);
+        }
+    }
+
+    /// Requests about all backend servers of a load balancer.
+    fn requests_about(&mut self, load_balancer: &'n str) {
+        if !self.walked.insert((Kind::TroubleshootRequest, load_balancer)) {
+            return;
+        }
+        for name in self
+            .namespace
+            .users(Kind::LoadBalancer, load_balancer, Kind::TroubleshootRequest)
+        {
+            let request = self.namespace.readable::<TroubleshootRequest>(name);
+            if request.is_some_and(|request| request.object.spec.backend_server_ref.is_none()) {
+                self.names.requests.insert(Arc::clone(name));
+            }
         }
     }
 }

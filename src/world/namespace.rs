@@ -3,7 +3,7 @@
 //! Every part is a persistent map: cloning costs a few reference counts, and changing a clone leaves the original as it was and
 //! copies no more than the path to what changes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::api::v1alpha1::{
     AddressGroup, BackendCounts, BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet,
@@ -108,7 +108,7 @@ impl Namespace {
     }
 
     /// All backend servers.
-    pub(super) fn all_backend_servers(&self) -> BTreeSet<Arc<str>> {
-        self.backend_servers.keys().cloned().collect()
+    pub(super) fn all_backend_servers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.backend_servers.keys()
     }
 }

@@ -12,7 +12,10 @@ use std::{
 
 use kube::Client;
 use serde_json::Value;
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -27,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks: usually, and while something lacks or is in doubt.
 const SELDOM: Duration = Duration::from_mins(2);
 const OFTEN: Duration = Duration::from_secs(5);
+/// Between two looks at least.
+const PACE: Duration = Duration::from_secs(1);
 /// Looks after a doubt: the API server publishes a change of a definition with a delay.
 const LOOKS: u32 = 6;
 /// Fields that are named before the rest is counted.
@@ -62,6 +67,8 @@ impl Definitions {
                 // Not every cluster publishes the schema to everybody. A write will tell.
                 Err(error) => debug!("cannot read the schema that the API server publishes: {error}"),
             }
+            // Every write that fails for it raises a doubt.
+            sleep(PACE).await;
             let pause = if self.waits_for().is_some() || looks > 1 {
                 OFTEN
             } else {

@@ -29,6 +29,8 @@ struct View {
     trouble: Option<String>,
     /// The cluster does not serve the kind (any more).
     missing: bool,
+    /// The cluster went back in time: only a list proves anything.
+    to_be_listed: bool,
     /// It was said that the view is stale.
     told: bool,
 }
@@ -77,6 +79,9 @@ impl Freshness {
     pub(super) fn prove(&self, kind: Kind, version: Option<u64>, at: Instant) {
         let mut views = self.lock();
         let view = views.entry(kind).or_default();
+        if view.to_be_listed {
+            return;
+        }
         let first = view.proved.is_none() || view.missing;
         view.proved = view.proved.max(Some(at));
         view.version = view.version.max(version.unwrap_or(0));
@@ -90,7 +95,12 @@ impl Freshness {
 
     /// The kind was listed whole at that version, which counts also if an earlier one was higher: the cluster may have been restored.
     pub(super) fn listed(&self, kind: Kind, version: Option<u64>, at: Instant) {
-        self.lock().entry(kind).or_default().version = 0;
+        {
+            let mut views = self.lock();
+            let view = views.entry(kind).or_default();
+            view.version = 0;
+            view.to_be_listed = false;
+        }
         self.prove(kind, version, at);
     }
 
@@ -119,13 +129,16 @@ impl Freshness {
         self.lock().values().map(|view| view.version).max().unwrap_or(0)
     }
 
-    /// The cluster went back in time: every kind is to be listed anew.
+    /// The cluster went back in time: every kind is to be listed anew, and until then nothing is told from any view.
     pub(super) fn went_back(&self) {
         let mut views = self.lock();
         for view in views.values_mut() {
             view.version = 0;
+            view.proved = None;
+            view.to_be_listed = true;
         }
         drop(views);
+        self.look(Instant::now());
         self.relist.send_modify(|round| *round = round.wrapping_add(1));
     }
 

@@ -120,7 +120,12 @@ struct Watcher {
     last: Option<(Key, u64)>,
     /// Whether the last watch ended well.
     calm: bool,
+    /// How often in a row the API server refused to go on from the version, for another reason than that it is too old.
+    refusals: u32,
 }
+
+/// Refusals in a row after which the version is given up: whatever the server has against it, a list does without.
+const REFUSALS: u32 = 3;
 
 /// Keeps the view of one kind like the cluster. Never ends.
 pub(super) async fn follow(all: Surroundings, kind: Kind) {
@@ -136,10 +141,12 @@ pub(super) async fn follow(all: Surroundings, kind: Kind) {
         version: 0,
         last: None,
         calm: true,
+        refusals: 0,
     };
     let mut listed = false;
     loop {
         if !listed {
+            watcher.refusals = 0;
             match watcher.list().await {
                 Ok(()) => listed = true,
                 Err(error) => watcher.fail(&error).await,
@@ -148,6 +155,7 @@ pub(super) async fn follow(all: Surroundings, kind: Kind) {
         }
         match watcher.watch().await {
             End::InTime(told) => {
+                watcher.refusals = 0;
                 let check = !told || !watcher.calm;
                 watcher.calm = true;
                 if check {
@@ -162,7 +170,12 @@ pub(super) async fn follow(all: Surroundings, kind: Kind) {
             End::Failed(error) => {
                 watcher.calm = false;
                 let gone = error.is_not_served();
+                watcher.refusals += u32::from(error.is_refusal());
                 watcher.fail(&error).await;
+                if watcher.refusals >= REFUSALS {
+                    listed = false;
+                    continue;
+                }
                 // A kind that comes back comes back without its objects. And where the connection broke, the cluster may be
                 // another one: restored from a backup.
                 listed = !gone && (matches!(error.code(), Some(401 | 403)) || watcher.still_ahead().await);
@@ -356,6 +369,8 @@ impl Watcher {
         let namespace = self.last.as_ref().map(|(key, _)| key.namespace.as_str());
         let uri = wire::uri(namespace.or(self.all.namespace.as_deref()), &self.plural, &parameters);
         let began = Instant::now();
+        // What is seen of other kinds while the answer is under way may be later than it.
+        let seen = self.all.freshness.highest_version();
         let mut found = None;
         let answer = match wire::get(&self.all.client, &uri, wire::METADATA_ONLY, ASK_PATIENCE).await {
             Ok(answer) => {
@@ -376,7 +391,11 @@ impl Watcher {
         let now = end.resource_version.parse::<u64>().unwrap_or(u64::MAX);
         let last = self.last.as_ref().map(|(_, version)| *version);
         let object_is_older = last.zip(found).is_some_and(|(last, found)| found < last);
-        if now < self.all.freshness.highest_version() || object_is_older {
+        if now < seen || object_is_older {
+            if self.relists.has_changed().unwrap_or(false) {
+                // Another kind has noticed already.
+                return false;
+            }
             warn!("the cluster's state is older than what was seen of it: it was restored; listing everything anew");
             self.all.freshness.went_back();
             return false;
@@ -499,10 +518,13 @@ fn explain(plural: &str, error: &WireError) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use kube::core::Status;
+    use axum::http;
+    use kube::{client::Body, core::Status};
 
     use super::*;
+    use crate::world::Settings;
 
     fn refused(code: u16) -> WireError {
         WireError::Refused {
@@ -538,5 +560,61 @@ mod tests {
         assert!(backoff.next(Some(Duration::from_mins(1))) >= Duration::from_mins(1));
         backoff.reset();
         assert!(backoff.next(None) <= FIRST_WAIT);
+    }
+
+    /// A watcher of subnets, and an API server whose answer is of that version; meanwhile another kind is seen in another.
+    async fn asked(seen_before: u64, answer: u64, seen_meanwhile: u64) -> (bool, bool) {
+        let cache = Arc::new(Cache::new(&Settings::default(), Duration::from_mins(1), |_| {}));
+        let freshness = cache.freshness().clone();
+        freshness.prove(Kind::LoadBalancer, Some(seen_before), Instant::now());
+        let meanwhile = freshness.clone();
+        let service = tower::service_fn(move |_: http::Request<Body>| {
+            let meanwhile = meanwhile.clone();
+            async move {
+                meanwhile.prove(Kind::LoadBalancer, Some(seen_meanwhile), Instant::now());
+                let list = format!(r#"{{"metadata": {{"resourceVersion": "{answer}"}}, "items": []}}"#);
+                Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(list.into_bytes())))
+            }
+        });
+        let relists = freshness.relists();
+        let mut watcher = Watcher {
+            all: Surroundings {
+                client: kube::Client::new(service, "default"),
+                namespace: None,
+                cache,
+                freshness: freshness.clone(),
+                metrics: Arc::new(Metrics::new()),
+                limiter: Arc::default(),
+            },
+            kind: Kind::Subnet,
+            plural: "subnets".into(),
+            backoff: Backoff::default(),
+            relists,
+            vanished: BTreeSet::new(),
+            forget_at: None,
+            version: 0,
+            last: None,
+            calm: true,
+            refusals: 0,
+        };
+        let ahead = watcher.still_ahead().await;
+        (
+            ahead,
+            freshness.relists().has_changed().unwrap() || *freshness.relists().borrow() > 0,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_busy_cluster_is_not_taken_for_a_restored_one() {
+        assert_eq!(
+            asked(90, 100, 105).await,
+            (true, false),
+            "news came while the answer was under way"
+        );
+        assert_eq!(
+            asked(200, 100, 200).await,
+            (false, true),
+            "the cluster is older than what was seen before"
+        );
     }
 }

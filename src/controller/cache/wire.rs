@@ -66,6 +66,15 @@ impl WireError {
         matches!(self, Self::Removed) || self.code() == Some(404)
     }
 
+    /// True when the API server would not go on, or said what cannot be read: not when it is busy, away, or asks who is there.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => !matches!(status.code, 401 | 403 | 404 | 429 | 503),
+            Self::Garbled(_) => true,
+            Self::Lost(_) | Self::Silent(_) | Self::Cut | Self::Removed => false,
+        }
+    }
+
     /// When the API server wants to be asked again, if it says so.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {

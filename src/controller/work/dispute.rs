@@ -40,7 +40,11 @@ pub(super) struct Disputes(Mutex<State>);
 struct State {
     /// What this process wrote last, as a number.
     written: HashMap<u64, u64>,
+    /// What it meant to write and may have written: the answer was lost, or a part of the write was left to do.
+    intended: HashMap<u64, u64>,
     overwritten: HashMap<u64, Overwritten>,
+    /// How many objects are in dispute.
+    in_dispute: usize,
     /// When what is old was forgotten last.
     forgotten: Option<Instant>,
 }
@@ -61,9 +65,14 @@ impl Disputes {
         let mut state = self.lock();
         state.forget(now);
         let State {
-            written, overwritten, ..
+            written,
+            intended,
+            overwritten,
+            in_dispute,
+            ..
         } = &mut *state;
-        if written.get(&object).is_some_and(|written| *written != observed) {
+        let ours = intended.get(&object) == Some(&observed);
+        if !ours && written.get(&object).is_some_and(|written| *written != observed) {
             let held = overwritten.entry(object).or_insert_with(|| Overwritten {
                 times: 0,
                 counted: false,
@@ -75,6 +84,7 @@ impl Disputes {
                 held.times = held.times.saturating_add(1);
                 held.counted = true;
                 held.last = now;
+                *in_dispute += usize::from(held.times == DISPUTE);
             }
         }
         match overwritten.get(&object) {
@@ -88,12 +98,29 @@ impl Disputes {
         }
     }
 
+    /// This is about to be written, or was written in part.
+    pub(super) fn intended(&self, object: u64, status: u64) {
+        let mut state = self.lock();
+        if state.intended.len() >= KNOWN {
+            state.intended.clear();
+        }
+        state.intended.insert(object, status);
+    }
+
+    /// Forgets what this process wrote: another replica has written since.
+    pub(super) fn forget_written(&self) {
+        let mut state = self.lock();
+        state.written.clear();
+        state.intended.clear();
+    }
+
     /// This was written.
     pub(super) fn written(&self, object: u64, status: u64, now: Instant) {
         let mut state = self.lock();
         if state.written.len() >= KNOWN {
             state.written.clear();
         }
+        state.intended.remove(&object);
         state.written.insert(object, status);
         if let Some(held) = state.overwritten.get_mut(&object) {
             held.counted = false;
@@ -114,7 +141,7 @@ impl Disputes {
     pub(super) fn count(&self, now: Instant) -> usize {
         let mut state = self.lock();
         state.forget(now);
-        state.overwritten.values().filter(|held| held.times >= DISPUTE).count()
+        state.in_dispute
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -131,6 +158,8 @@ impl State {
         self.forgotten = Some(now);
         self.overwritten
             .retain(|_, held| now.duration_since(held.last) < MEMORY);
+        let disputed = self.overwritten.values().filter(|held| held.times >= DISPUTE);
+        self.in_dispute = disputed.count();
     }
 }
 
@@ -230,5 +259,26 @@ mod tests {
         assert_eq!(disputes.advice(1, 8, start + PACE / 2 + PACE), Advice::Write);
         assert_eq!(disputes.count(start + PACE), 1);
         assert_eq!(disputes.count(start + PACE / 2 + MEMORY), 0);
+    }
+
+    #[test]
+    fn a_write_whose_answer_was_lost_is_nobody_elses() {
+        let (disputes, now) = (Disputes::default(), Instant::now());
+        disputes.written(1, 7, now);
+        for status in 8..20 {
+            // It was written, and the answer did not come.
+            disputes.intended(1, status);
+            assert_eq!(disputes.advice(1, status, now), Advice::Write);
+        }
+        assert_eq!(disputes.count(now), 0);
+        // Somebody else's.
+        for _ in 0..DISPUTE {
+            disputes.advice(1, 99, now);
+            disputes.written(1, 7, now);
+        }
+        assert_eq!(disputes.count(now), 1);
+        // Another replica has led meanwhile.
+        disputes.forget_written();
+        assert_eq!(disputes.advice(2, 99, now), Advice::Write);
     }
 }

@@ -1,6 +1,6 @@
 //! What the reconcilers of kinds in the World share: collect → diagnose → compare → at most one write → events on transitions.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -24,6 +24,10 @@ fn newly_missing(observed: &[Condition], desired: &[Condition]) -> bool {
     let missing = |conditions| has(conditions, READY, "False", reasons::REFERENCE_NOT_FOUND);
     missing(desired) && !missing(observed)
 }
+
+/// When to look again at an object that the API server does not know: it is gone, and then its watch says so; or the server is not
+/// whole yet after a restart.
+pub(in crate::controller) const GONE: Duration = Duration::from_secs(15);
 
 /// A kind of the World whose status we keep.
 pub(in crate::controller) trait Reconciled:
@@ -86,7 +90,7 @@ pub(in crate::controller) async fn reconcile<K: Reconciled>(
     let written = context.writer.status(&**observed, &desired, Guard::SameObject).await?;
     grace.over(key);
     let Some(written) = written else {
-        return Ok(Outcome::AwaitChange);
+        return Ok(Outcome::RequeueAfter(GONE));
     };
     K::count(&facts, &context.metrics);
     // Told only now: what was not written did not happen. A crash in between loses the event, never the verdict.

@@ -18,7 +18,13 @@ use crate::{
     world::Key,
 };
 
-use super::{context::Context, reconcile::condition, status::OwnStatus, worker::Outcome, write::Guard};
+use super::{
+    context::Context,
+    reconcile::{GONE, condition},
+    status::OwnStatus,
+    worker::Outcome,
+    write::Guard,
+};
 use crate::controller::{cache::Standing, events::Transition, failure::Failure};
 
 /// Brings one request a step further.
@@ -54,7 +60,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &Key) -> Re
     let observed = request.status.as_ref();
     if !observed.is_some_and(|observed| desired.same_ignoring_times(observed)) {
         let Some(written) = context.writer.status(&*request, &desired, Guard::SameVersion).await? else {
-            return Ok(Outcome::AwaitChange);
+            return Ok(Outcome::RequeueAfter(GONE));
         };
         context.events.tell(finished(&desired), request.object_ref(&()));
         context.cache.observe_answer(written.into());
@@ -84,7 +90,7 @@ async fn keep(context: &Context, key: &Key, request: &TroubleshootRequest) -> Re
     // Its results are not known here, and stay as they are.
     if !diagnosis::is_record_current(request) {
         let Some(written) = context.writer.observed_generation(request).await? else {
-            return Ok(Outcome::AwaitChange);
+            return Ok(Outcome::RequeueAfter(GONE));
         };
         context.cache.observe_answer(written.into());
     }

@@ -120,6 +120,7 @@ impl Writer {
         self.mind_others(observed, &target, number).await?;
 
         let own = own_part(desired)?;
+        self.disputes.intended(number, digest(desired, &self.hasher)?);
         let mut version = match guard {
             Guard::SameObject => None,
             Guard::SameVersion => observed.resource_version(),
@@ -144,6 +145,9 @@ impl Writer {
         let answer = Answer::read(&text)?;
         let operations = removal::<K::Status>(&answer.status()?, &own, answer.version());
         if !operations.is_empty() {
+            if let Some(status) = answer.object::<K>().as_ref().and_then(HasStatus::status) {
+                self.disputes.intended(number, digest(status, &self.hasher)?);
+            }
             match self.patch(&target, OPERATIONS, &Value::Array(operations)).await? {
                 Some(cleaned) => text = cleaned,
                 None => return Ok(None),
@@ -157,6 +161,11 @@ impl Writer {
                 .written(number, digest(status, &self.hasher)?, Instant::now());
         }
         Ok(Some(written))
+    }
+
+    /// To be called when writing begins anew: what another replica has written since is no dispute.
+    pub(in crate::controller) fn begin(&self) {
+        self.disputes.forget_written();
     }
 
     /// Says that the generation that the object has now was seen, in its status and in the conditions that are ours, and changes nothing else.
