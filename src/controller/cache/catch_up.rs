@@ -108,9 +108,9 @@ impl Question {
         }
     }
 
-    /// Asks the API server: names and versions of the objects, and the version of the answer.
-    async fn ask(&self, client: &Client) -> Result<Listed, WireError> {
-        let selector = self.selector();
+    /// Asks the API server: names and versions of the objects, and the version of the answer. Without a selector it tells of more
+    /// objects than the question is about.
+    async fn ask(&self, client: &Client, selector: Option<String>) -> Result<Listed, WireError> {
         let plural = self.kind.plural();
         let mut listed = Listed::default();
         let mut next = String::new();
@@ -351,7 +351,12 @@ impl CatchUp {
         let mut answered = answered.lock().await;
         answered.look(question, &cache.snapshot());
         if !answered.covers(version) && answered.left(now).is_zero() {
-            let listed = question.ask(&self.client).await;
+            let mut listed = question.ask(&self.client, question.selector()).await;
+            // An older definition knows no such field. Then all of the namespace must be as new.
+            if matches!(&listed, Err(error) if error.code() == Some(400)) && question.selector().is_some() {
+                cache.definitions().doubt();
+                listed = question.ask(&self.client, None).await;
+            }
             let asked = listed.as_ref().err().and_then(WireError::retry_after);
             answered.pause(now, asked);
             match listed {

@@ -44,6 +44,10 @@ const NOTE_BYTES: usize = 1024;
 const INSTANCE_BYTES: usize = 128;
 /// Limit of the API for names.
 const NAME_BYTES: usize = 253;
+/// Times that an event is tried again which the API server has no room for.
+const TRIES: u32 = 3;
+/// The most seconds that are waited before one is.
+const LONGEST_WAIT: u32 = 60;
 /// How often to look whether the API server takes writes again.
 const GATE_TICK: Duration = Duration::from_millis(500);
 /// An event that comes again within this time is counted up.
@@ -128,6 +132,13 @@ impl Drop for Events {
     }
 }
 
+/// How long the API server asks to wait before the event is tried again; `None`: it did not refuse for want of room.
+fn asked_to_wait(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    matches!(status.code, 429 | 503).then(|| Duration::from_secs(asked.clamp(1, LONGEST_WAIT).into()))
+}
+
 async fn publish(mut publisher: Publisher, shared: Arc<Shared>, gate: Gate, metrics: Arc<Metrics>) {
     let limiter = LogLimiter::default();
     loop {
@@ -145,7 +156,21 @@ async fn publish(mut publisher: Publisher, shared: Arc<Shared>, gate: Gate, metr
         match next {
             Next::Publish(news) => {
                 for transition in &news.transitions {
-                    let failed = match timeout(PUBLISH_TIMEOUT, publisher.publish(&news, transition)).await {
+                    let mut tries = 0;
+                    let failed = loop {
+                        let published = timeout(PUBLISH_TIMEOUT, publisher.publish(&news, transition)).await;
+                        let wait = published
+                            .as_ref()
+                            .ok()
+                            .and_then(|published| asked_to_wait(published.as_ref().err()?));
+                        match wait {
+                            // What comes meanwhile waits, and takes the place of what it supersedes.
+                            Some(wait) if tries < TRIES => sleep(wait).await,
+                            _ => break published,
+                        }
+                        tries += 1;
+                    };
+                    let failed = match failed {
                         Ok(Ok(())) => None,
                         Ok(Err(error)) => Some(api_message(&error)),
                         Err(_) => Some(format!("no answer within {} s", PUBLISH_TIMEOUT.as_secs())),
