@@ -15,6 +15,7 @@
 mod hand_computed;
 mod oracle;
 
+use elb_doctor::engine::CheckId;
 use std::{fs, panic::catch_unwind, path::Path};
 
 use oracle::{
@@ -175,24 +176,10 @@ fn random_worlds_show_every_outcome_and_every_item() {
         "Intermittent",
         "Advisory",
         "None",
-        "check_hc_config_port",
-        "security_group_check_hc_protocol_ingress",
-        "security_group_check_hc_source_ip_ingress",
-        "security_group_check_hc_port_ingress",
-        "security_group_check_hc_protocol_egress",
-        "security_group_check_hc_source_ip_egress",
-        "security_group_check_hc_port_egress",
-        "acl_check_hc_protocol_ingress",
-        "acl_check_hc_source_ip_ingress",
-        "acl_check_hc_source_port_ingress",
-        "acl_check_hc_dest_ip_ingress",
-        "acl_check_hc_dest_port_ingress",
-        "acl_check_hc_protocol_egress",
-        "acl_check_hc_source_ip_egress",
-        "acl_check_hc_source_port_egress",
-        "acl_check_hc_dest_ip_egress",
-        "acl_check_hc_dest_port_egress",
-    ] {
+    ]
+    .into_iter()
+    .chain(CheckId::ALL.map(CheckId::id))
+    {
         assert!(
             seen.get(wanted).is_some_and(|&n| n >= 5),
             "{wanted} turns up too seldom: {:?}",

@@ -158,15 +158,15 @@ async fn publish(mut publisher: Publisher, shared: Arc<Shared>, gate: Gate, metr
                 for transition in &news.transitions {
                     let mut tries = 0;
                     let failed = loop {
-                        let published = timeout(PUBLISH_TIMEOUT, publisher.publish(&news, transition)).await;
-                        let wait = published
+                        let answer = timeout(PUBLISH_TIMEOUT, publisher.publish(&news, transition)).await;
+                        let wait = answer
                             .as_ref()
                             .ok()
-                            .and_then(|published| asked_to_wait(published.as_ref().err()?));
+                            .and_then(|answer| asked_to_wait(answer.as_ref().err()?));
                         match wait {
                             // What comes meanwhile waits, and takes the place of what it supersedes.
                             Some(wait) if tries < TRIES => sleep(wait).await,
-                            _ => break published,
+                            _ => break answer,
                         }
                         tries += 1;
                     };
