@@ -17,7 +17,7 @@ const MESSAGES: u32 = 10;
 
 /// Says whether a message may be logged: the same one once a minute, and at most ten in ten seconds.
 ///
-/// ```ignore
+/// ```text
 /// if let Some(suppressed) = limiter.allow(&text, Instant::now()) {
 ///     warn!("{text}; trying again{suppressed}");
 /// }
