@@ -24,7 +24,7 @@ pub fn load_balancer_status(world: &World, key: &Key, now: &Time) -> Option<Load
         .map(|status| status.conditions.as_slice())
         .unwrap_or_default();
     let mut conditions = Conditions::new(observed, balancer.metadata.generation, now);
-    match world.load_balancer_faults(key).refusal() {
+    match world.load_balancer_violations(key).refusal() {
         Some(refusal) => conditions.set(types::READY, State::False, refusal.reason.as_str(), refusal.message),
         None => conditions.set(types::READY, State::True, reasons::RECONCILED, "References found"),
     };

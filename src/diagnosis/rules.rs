@@ -21,7 +21,7 @@ pub fn security_group_status(world: &World, key: &Key, now: &Time) -> Option<Sec
         .as_ref()
         .map(|status| status.conditions.as_slice())
         .unwrap_or_default();
-    let refusal = world.security_group_faults(key).refusal();
+    let refusal = world.security_group_violations(key).refusal();
     let generation = group.metadata.generation;
     Some(SecurityGroupStatus {
         observed_generation: generation,
@@ -38,7 +38,7 @@ pub fn network_acl_status(world: &World, key: &Key, now: &Time) -> Option<Networ
         .as_ref()
         .map(|status| status.conditions.as_slice())
         .unwrap_or_default();
-    let faults = world.network_acl_faults(key);
+    let faults = world.network_acl_violations(key);
     let rivals = world.rival_acls(key);
     let ambiguous = || {
         rivals.first().map(|(other, subnet)| {

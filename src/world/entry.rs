@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::api::v1alpha1::ApiObject;
 
-use super::{incoming::Unreadable, references::Node, refusal::Fault};
+use super::{incoming::Unreadable, references::Node, refusal::Violation};
 
 /// A kind whose objects are validated when they come in.
 pub(crate) trait Compile: ApiObject {
@@ -15,7 +15,7 @@ pub(crate) trait Compile: ApiObject {
     fn compile(&self) -> Self::Compiled;
 
     /// What is wrong with it by itself.
-    fn own_faults(compiled: &Self::Compiled) -> Vec<&Fault>;
+    fn own_violations(compiled: &Self::Compiled) -> Vec<&Violation>;
 
     /// What it refers to, each once or more often.
     fn references(&self) -> Vec<Node>;

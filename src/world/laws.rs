@@ -77,9 +77,9 @@ fn content(kind: Kind) -> BoxedStrategy<Value> {
             one_of(&["Unhealthy", "Unhealthy", "Healthy", ""]),
             one_of(&["True", "False", ""]),
         )
-            .prop_map(|(balancer, subnet, groups, group, health, fault)| {
-                let conditions = if fault.is_empty() { json!([]) } else {
-                    json!([{"type": "FaultFound", "status": fault, "reason": "R", "message": "m", "lastTransitionTime": "1970-01-01T00:00:00Z"}])
+            .prop_map(|(balancer, subnet, groups, group, health, faulty)| {
+                let conditions = if faulty.is_empty() { json!([]) } else {
+                    json!([{"type": "FaultFound", "status": faulty, "reason": "R", "message": "m", "lastTransitionTime": "1970-01-01T00:00:00Z"}])
                 };
                 let health = if health.is_empty() { Value::Null } else { json!({"state": health}) };
                 json!({"spec": {

@@ -10,7 +10,6 @@ mod collect;
 mod counts;
 mod displayed;
 mod entry;
-mod faults;
 mod incoming;
 mod key;
 mod kinds;
@@ -26,6 +25,7 @@ mod refusals;
 mod replace;
 mod sizes;
 mod sources;
+mod violations;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -67,7 +67,7 @@ impl Refusal {
 
 /// Something wrong with one field of one object.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Fault {
+pub struct Violation {
     /// Kind and name of the object.
     pub object: String,
     /// Path of the field, such as `spec.rules[2].remote.cidr`; empty where the message tells.
@@ -76,7 +76,7 @@ pub struct Fault {
     pub message: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.field.is_empty() {
             write!(f, "{}: {}", self.object, self.message)
@@ -86,17 +86,17 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What is wrong with what a diagnosis reads, in the order in which it is read; each fault once, since two rules may refer
+/// What is wrong with what a diagnosis reads, in the order in which it is read; each violation once, since two rules may refer
 /// to one faulty address group.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Faults {
+pub struct Violations {
     /// References to objects that are not there.
-    pub missing: Vec<Fault>,
+    pub missing: Vec<Violation>,
     /// Values that no rule can be made of, and objects that cannot be read.
-    pub invalid: Vec<Fault>,
+    pub invalid: Vec<Violation>,
 }
 
-impl Faults {
+impl Violations {
     /// The refusal that follows: missing objects first, then invalid values.
     #[must_use]
     pub(crate) fn refusal(&self) -> Option<Refusal> {
@@ -105,9 +105,9 @@ impl Faults {
     }
 }
 
-/// A refusal that tells the first of some faults and how many more there are.
-pub(super) fn first(faults: &[Fault], reason: RefusalReason) -> Option<Refusal> {
-    let (first, rest) = faults.split_first()?;
+/// A refusal that tells the first of some violations and how many more there are.
+pub(super) fn first(violations: &[Violation], reason: RefusalReason) -> Option<Refusal> {
+    let (first, rest) = violations.split_first()?;
     let more = match rest.len() {
         0 => String::new(),
         more => format!(" (and {more} more)"),

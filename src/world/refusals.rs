@@ -10,10 +10,10 @@ use crate::{
 use super::{
     Namespace,
     entry::Readable,
-    faults,
     kinds::Group,
-    refusal::{Faults, Refusal, RefusalReason, first},
+    refusal::{Refusal, RefusalReason, Violations, first},
     sources::SourceOrigin,
+    violations,
 };
 
 /// All that decides whether a backend server is diagnosed.
@@ -27,7 +27,7 @@ pub(super) struct Input<'a> {
     pub(super) group: Option<&'a Group>,
     /// From where it is probed, where that is known.
     pub(super) sources: Option<&'a (SpanSet<u128>, SourceOrigin)>,
-    faults: OnceCell<Faults>,
+    violations: OnceCell<Violations>,
 }
 
 impl<'a> Input<'a> {
@@ -45,13 +45,13 @@ impl<'a> Input<'a> {
             balancer,
             group,
             sources,
-            faults: OnceCell::new(),
+            violations: OnceCell::new(),
         }
     }
 
-    fn faults(&self) -> &Faults {
-        self.faults
-            .get_or_init(|| faults::of_backend_server(self.namespace, self.name))
+    fn violations(&self) -> &Violations {
+        self.violations
+            .get_or_init(|| violations::of_backend_server(self.namespace, self.name))
     }
 
     fn balancer_name(&self) -> &str {
@@ -84,11 +84,11 @@ pub(super) fn refusal(input: &Input<'_>) -> Option<Refusal> {
 }
 
 fn reference_not_found(input: &Input<'_>) -> Option<Refusal> {
-    first(&input.faults().missing, RefusalReason::ReferenceNotFound)
+    first(&input.violations().missing, RefusalReason::ReferenceNotFound)
 }
 
 fn invalid_spec(input: &Input<'_>) -> Option<Refusal> {
-    first(&input.faults().invalid, RefusalReason::InvalidSpec)
+    first(&input.violations().invalid, RefusalReason::InvalidSpec)
 }
 
 fn ambiguous_network_acl(input: &Input<'_>) -> Option<Refusal> {

@@ -13,7 +13,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use tracing::{info, warn};
 
-use crate::api::v1alpha1::Kind;
+use crate::{api::v1alpha1::Kind, controller::clock::Moment};
 
 /// How old the view of a kind may be.
 pub const MAX_VIEW_AGE: Duration = Duration::from_secs(90);
@@ -40,6 +40,9 @@ impl View {
         self.missing || self.proved.is_none_or(|proved| now.duration_since(proved) > bound)
     }
 }
+
+/// By how much the clocks must differ for the machine to have been suspended.
+const SUSPENDED: Duration = Duration::from_secs(1);
 
 /// A kind whose view cannot be trusted, as a person reads it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -142,6 +145,13 @@ impl Freshness {
         self.relist.send_modify(|round| *round = round.wrapping_add(1));
     }
 
+    /// All views are so much older than the clock says.
+    fn age(&self, by: Duration) {
+        for view in self.lock().values_mut() {
+            view.proved = view.proved.and_then(|proved| proved.checked_sub(by));
+        }
+    }
+
     /// News of [`Self::went_back`].
     pub(super) fn relists(&self) -> watch::Receiver<u64> {
         self.relist.subscribe()
@@ -233,9 +243,21 @@ pub(super) async fn keep_watch(freshness: Arc<Freshness>, mut each: impl FnMut(I
     let often = (freshness.bound / 10).clamp(Duration::from_millis(100), Duration::from_secs(1));
     let mut ticks = tokio::time::interval(often);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut last, mut last_moment) = (Instant::now(), Moment::now());
     loop {
         ticks.tick().await;
-        let now = Instant::now();
+        let (now, moment) = (Instant::now(), Moment::now());
+        let passed = moment.checked_since(last_moment).unwrap_or_default();
+        // This clock stands still while the machine is suspended; views age all the same.
+        let suspended = passed.saturating_sub(now.duration_since(last));
+        if suspended > SUSPENDED {
+            warn!(
+                "the machine was suspended for {} s: all views are as much older",
+                suspended.as_secs()
+            );
+            freshness.age(suspended);
+        }
+        (last, last_moment) = (now, moment);
         freshness.look(now);
         each(now);
     }
@@ -320,5 +342,20 @@ mod tests {
         let freshness = all_listed(start + BOUND);
         freshness.prove(Kind::Subnet, None, start);
         assert!(freshness.is_fresh_at(start + BOUND + BOUND));
+    }
+
+    #[test]
+    fn views_age_while_the_machine_is_suspended() {
+        let now = Instant::now() + 10 * BOUND;
+        let freshness = all_listed(now);
+        assert!(freshness.is_fresh_at(now));
+        freshness.age(BOUND / 2);
+        assert!(freshness.is_fresh_at(now));
+        freshness.age(BOUND);
+        assert!(!freshness.is_fresh_at(now));
+        for kind in Kind::ALL {
+            freshness.prove(*kind, None, now);
+        }
+        assert!(freshness.is_fresh_at(now));
     }
 }

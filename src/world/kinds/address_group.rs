@@ -6,7 +6,7 @@ use super::{invalid, kept_in};
 use crate::{
     api::v1alpha1::AddressGroup,
     engine::{AddressSet, Family, Span},
-    world::{entry::Compile, parse, references::Node, refusal::Fault},
+    world::{entry::Compile, parse, references::Node, refusal::Violation},
 };
 
 /// The addresses of a group, and what is wrong with it.
@@ -15,7 +15,7 @@ pub(crate) struct CompiledAddressGroup {
     /// Its addresses.
     pub(crate) addresses: Arc<AddressSet>,
     /// Entries that are no addresses.
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) violations: Vec<Violation>,
 }
 
 kept_in!(AddressGroup, address_groups);
@@ -26,12 +26,12 @@ impl Compile for AddressGroup {
     fn compile(&self) -> CompiledAddressGroup {
         let object = format!("AddressGroup {}", self.metadata.name.as_deref().unwrap_or_default());
         let (mut v4, mut v6): (Vec<Span<u128>>, Vec<Span<u128>>) = Default::default();
-        let mut faults = Vec::new();
+        let mut violations = Vec::new();
         for (at, text) in self.spec.addresses.iter().enumerate() {
             match parse::address_group_entry(text) {
                 Ok((Family::V4, span)) => v4.push(span),
                 Ok((Family::V6, span)) => v6.push(span),
-                Err(message) => faults.push(invalid(&object, format!("spec.addresses[{at}]"), message)),
+                Err(message) => violations.push(invalid(&object, format!("spec.addresses[{at}]"), message)),
             }
         }
         let addresses = AddressSet {
@@ -40,12 +40,12 @@ impl Compile for AddressGroup {
         };
         CompiledAddressGroup {
             addresses: Arc::new(addresses),
-            faults,
+            violations,
         }
     }
 
-    fn own_faults(compiled: &Self::Compiled) -> Vec<&Fault> {
-        compiled.faults.iter().collect()
+    fn own_violations(compiled: &Self::Compiled) -> Vec<&Violation> {
+        compiled.violations.iter().collect()
     }
 
     fn references(&self) -> Vec<Node> {

@@ -6,7 +6,7 @@ use super::{invalid, kept_in};
 use crate::{
     api::v1alpha1::{BackendServer, BackendType, Diagnosis, Kind, ReportedHealth},
     engine::{Family, SpanSet, number},
-    world::{entry::Compile, parse, references::Node, refusal::Fault},
+    world::{entry::Compile, parse, references::Node, refusal::Violation},
 };
 
 /// What diagnoses read of a backend server, and what is wrong with it.
@@ -18,9 +18,9 @@ pub(crate) struct CompiledBackendServer {
     sources_v4: SpanSet<u128>,
     sources_v6: SpanSet<u128>,
     /// It is an Instance and has no subnet.
-    pub(crate) lacks_subnet: Option<Fault>,
+    pub(crate) lacks_subnet: Option<Violation>,
     /// Other values of its own that nothing can be made of.
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) violations: Vec<Violation>,
 }
 
 impl CompiledBackendServer {
@@ -41,11 +41,11 @@ impl Compile for BackendServer {
     fn compile(&self) -> CompiledBackendServer {
         let spec = &self.spec;
         let object = format!("BackendServer {}", self.metadata.name.as_deref().unwrap_or_default());
-        let mut faults = Vec::new();
+        let mut violations = Vec::new();
         let mut address = |field: &str, text: &str| match parse::address(text) {
             Ok(ip) => Some((Family::of(ip), number(ip))),
             Err(message) => {
-                faults.push(invalid(&object, field, message));
+                violations.push(invalid(&object, field, message));
                 None
             }
         };
@@ -60,7 +60,7 @@ impl Compile for BackendServer {
             match parse::address_or_prefix(text) {
                 Ok((Family::V4, span)) => sources_v4.push(span),
                 Ok((Family::V6, span)) => sources_v6.push(span),
-                Err(message) => faults.push(invalid(&object, format!("spec.healthCheck.sources[{at}]"), message)),
+                Err(message) => violations.push(invalid(&object, format!("spec.healthCheck.sources[{at}]"), message)),
             }
         }
         let lacks_subnet = (spec.type_ == BackendType::Instance && spec.subnet_ref.is_none()).then(|| {
@@ -72,12 +72,12 @@ impl Compile for BackendServer {
             sources_v4: sources_v4.into_iter().collect(),
             sources_v6: sources_v6.into_iter().collect(),
             lacks_subnet,
-            faults,
+            violations,
         }
     }
 
-    fn own_faults(compiled: &Self::Compiled) -> Vec<&Fault> {
-        compiled.lacks_subnet.iter().chain(&compiled.faults).collect()
+    fn own_violations(compiled: &Self::Compiled) -> Vec<&Violation> {
+        compiled.lacks_subnet.iter().chain(&compiled.violations).collect()
     }
 
     fn references(&self) -> Vec<Node> {

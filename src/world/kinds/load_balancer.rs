@@ -9,7 +9,7 @@ use super::{duplicates, invalid, kept_in};
 use crate::{
     api::v1alpha1::{HealthCheck, Kind, LoadBalancer},
     engine::{Family, SpanSet},
-    world::{entry::Compile, parse, references::Node, refusal::Fault},
+    world::{entry::Compile, parse, references::Node, refusal::Violation},
 };
 
 /// What diagnoses read of a load balancer, and what is wrong with it.
@@ -19,7 +19,7 @@ pub(crate) struct CompiledLoadBalancer {
     exact_v4: SpanSet<u128>,
     exact_v6: SpanSet<u128>,
     /// Values of its own that nothing can be made of.
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) violations: Vec<Violation>,
 }
 
 /// One of its backend server groups.
@@ -61,10 +61,10 @@ impl Compile for LoadBalancer {
     fn compile(&self) -> CompiledLoadBalancer {
         let spec = &self.spec;
         let object = format!("LoadBalancer {}", self.metadata.name.as_deref().unwrap_or_default());
-        let mut faults = Vec::new();
+        let mut violations = Vec::new();
         for (at, text) in spec.addresses.iter().enumerate() {
             if let Err(message) = parse::address(text) {
-                faults.push(invalid(&object, format!("spec.addresses[{at}]"), message));
+                violations.push(invalid(&object, format!("spec.addresses[{at}]"), message));
             }
         }
         let (mut exact_v4, mut exact_v6) = (Vec::new(), Vec::new());
@@ -72,13 +72,13 @@ impl Compile for LoadBalancer {
             match parse::address_or_prefix(text) {
                 Ok((Family::V4, span)) => exact_v4.push(span),
                 Ok((Family::V6, span)) => exact_v6.push(span),
-                Err(message) => faults.push(invalid(&object, format!("spec.healthCheckSources[{at}]"), message)),
+                Err(message) => violations.push(invalid(&object, format!("spec.healthCheckSources[{at}]"), message)),
             }
         }
         let listeners = spec.listeners.iter().map(|listener| listener.name.as_str());
-        faults.extend(duplicates(&object, "spec.listeners", listeners));
+        violations.extend(duplicates(&object, "spec.listeners", listeners));
         let names = spec.backend_server_groups.iter().map(|group| group.name.as_str());
-        faults.extend(duplicates(&object, "spec.backendServerGroups", names));
+        violations.extend(duplicates(&object, "spec.backendServerGroups", names));
 
         let listened: HashSet<&str> = spec
             .listeners
@@ -88,7 +88,7 @@ impl Compile for LoadBalancer {
             .collect();
         let mut groups = HashMap::with_capacity(spec.backend_server_groups.len());
         for group in &spec.backend_server_groups {
-            // Of two of one name, which is a fault, the first counts.
+            // Of two of one name, which is a violation, the first counts.
             groups.entry(group.name.as_str().into()).or_insert_with(|| Group {
                 health_check: group.health_check.clone().map(Arc::new),
                 listens: listened.contains(group.name.as_str()),
@@ -98,12 +98,12 @@ impl Compile for LoadBalancer {
             groups,
             exact_v4: exact_v4.into_iter().collect(),
             exact_v6: exact_v6.into_iter().collect(),
-            faults,
+            violations,
         }
     }
 
-    fn own_faults(compiled: &Self::Compiled) -> Vec<&Fault> {
-        compiled.faults.iter().collect()
+    fn own_violations(compiled: &Self::Compiled) -> Vec<&Violation> {
+        compiled.violations.iter().collect()
     }
 
     fn references(&self) -> Vec<Node> {

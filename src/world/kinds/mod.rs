@@ -9,7 +9,7 @@ mod security_group;
 mod subnet;
 mod troubleshoot_request;
 
-use super::{namespace::WorldKind, refusal::Fault};
+use super::{namespace::WorldKind, refusal::Violation};
 use crate::api::v1alpha1::{
     AddressGroup, BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet, TroubleshootRequest,
 };
@@ -56,8 +56,8 @@ macro_rules! kept_in {
 use kept_in;
 
 /// A value that nothing can be made of.
-fn invalid(object: &str, field: impl Into<String>, message: impl Into<String>) -> Fault {
-    Fault {
+fn invalid(object: &str, field: impl Into<String>, message: impl Into<String>) -> Violation {
+    Violation {
         object: object.to_owned(),
         field: field.into(),
         message: message.into(),
@@ -65,7 +65,7 @@ fn invalid(object: &str, field: impl Into<String>, message: impl Into<String>) -
 }
 
 /// Names that occur twice in an array.
-fn duplicates<'a>(object: &str, field: &str, names: impl Iterator<Item = &'a str>) -> Vec<Fault> {
+fn duplicates<'a>(object: &str, field: &str, names: impl Iterator<Item = &'a str>) -> Vec<Violation> {
     let mut seen = std::collections::HashSet::new();
     let twice = names.enumerate().filter(|(_, name)| !seen.insert(*name));
     twice

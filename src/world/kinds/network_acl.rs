@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::v1alpha1::{AclEndpoint, AclRule, Kind, NetworkACL},
     engine::{AddressMatch, Direction, Rule, RuleSet, SpanSet},
-    world::{entry::Compile, references::Node, refusal::Fault},
+    world::{entry::Compile, references::Node, refusal::Violation},
 };
 
 kept_in!(NetworkACL, network_acls);
@@ -41,7 +41,7 @@ impl Compile for NetworkACL {
             }
             let names = rules.iter().map(|rule| rule.name.as_str());
             let twice = duplicates(reader.object(), array, names);
-            reader.faults(twice);
+            reader.violations(twice);
         }
         let (group_names, issues) = reader.done();
         out.group_names = group_names;
@@ -51,8 +51,8 @@ impl Compile for NetworkACL {
         }
     }
 
-    fn own_faults(compiled: &Self::Compiled) -> Vec<&Fault> {
-        compiled.own_faults()
+    fn own_violations(compiled: &Self::Compiled) -> Vec<&Violation> {
+        compiled.own_violations()
     }
 
     fn references(&self) -> Vec<Node> {

@@ -9,7 +9,7 @@ use super::invalid;
 use crate::{
     api::v1alpha1::{IpVersion, RuleAction},
     engine::{Action, AddressMatch, Family, PortMatch, ProtocolMatch, RuleSet, SpanSet, prefix_span},
-    world::{parse, refusal::Fault},
+    world::{parse, refusal::Violation},
 };
 
 /// A security group or network ACL, ready to judge, and what is wrong with it.
@@ -23,9 +23,9 @@ pub(crate) struct CompiledRules {
 
 impl CompiledRules {
     /// What is wrong with its own fields.
-    pub(super) fn own_faults(&self) -> Vec<&Fault> {
+    pub(super) fn own_violations(&self) -> Vec<&Violation> {
         let own = self.issues.iter().filter_map(|issue| match issue {
-            Issue::Invalid(fault) => Some(fault),
+            Issue::Invalid(violation) => Some(violation),
             Issue::Uses(_) => None,
         });
         own.collect()
@@ -36,7 +36,7 @@ impl CompiledRules {
 #[derive(Debug)]
 pub(crate) enum Issue {
     /// A value that no rule can be made of.
-    Invalid(Fault),
+    Invalid(Violation),
     /// An address group that must be there and in order.
     Uses(GroupUse),
 }
@@ -80,7 +80,7 @@ pub(super) fn action(action: RuleAction) -> Action {
     }
 }
 
-/// Reads the rules of one object; collects every fault instead of stopping at the first.
+/// Reads the rules of one object; collects every violation instead of stopping at the first.
 pub(super) struct Reader {
     object: String,
     slots: HashMap<Arc<str>, u32>,
@@ -110,12 +110,12 @@ impl Reader {
         }
     }
 
-    /// Notes faults that no single rule has.
-    pub(super) fn faults(&mut self, faults: Vec<Fault>) {
-        self.issues.extend(faults.into_iter().map(Issue::Invalid));
+    /// Notes violations that no single rule has.
+    pub(super) fn violations(&mut self, violations: Vec<Violation>) {
+        self.issues.extend(violations.into_iter().map(Issue::Invalid));
     }
 
-    /// What the object is called in faults.
+    /// What the object is called in violations.
     pub(super) fn object(&self) -> &str {
         &self.object
     }
@@ -149,8 +149,8 @@ pub(super) struct Rule<'a> {
 impl Rule<'_> {
     pub(super) fn invalid(&mut self, field: &str, message: impl Into<String>) {
         let field = format!("{}[{}] ({}).{field}", self.array, self.index, self.name);
-        let fault = invalid(&self.reader.object, field, message);
-        self.reader.issues.push(Issue::Invalid(fault));
+        let violation = invalid(&self.reader.object, field, message);
+        self.reader.issues.push(Issue::Invalid(violation));
     }
 
     pub(super) fn protocol(&mut self, protocol: Option<&str>, has_ports: bool) -> ProtocolMatch {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::v1alpha1::{Direction as ApiDirection, Kind, SecurityGroup, SecurityGroupRule},
     engine::{AddressMatch, Direction, PortMatch, Rule, RuleSet, SpanSet},
-    world::{entry::Compile, references::Node, refusal::Fault},
+    world::{entry::Compile, references::Node, refusal::Violation},
 };
 
 kept_in!(SecurityGroup, security_groups);
@@ -53,7 +53,7 @@ impl Compile for SecurityGroup {
         }
         let names = self.spec.rules.iter().map(|rule| rule.name.as_str());
         let twice = duplicates(reader.object(), "spec.rules", names);
-        reader.faults(twice);
+        reader.violations(twice);
         out.sort_by_priority();
         let (group_names, issues) = reader.done();
         out.group_names = group_names;
@@ -63,8 +63,8 @@ impl Compile for SecurityGroup {
         }
     }
 
-    fn own_faults(compiled: &Self::Compiled) -> Vec<&Fault> {
-        compiled.own_faults()
+    fn own_violations(compiled: &Self::Compiled) -> Vec<&Violation> {
+        compiled.own_violations()
     }
 
     fn references(&self) -> Vec<Node> {

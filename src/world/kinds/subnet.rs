@@ -4,7 +4,7 @@ use super::{invalid, kept_in};
 use crate::{
     api::v1alpha1::Subnet,
     engine::{Family, Span, prefix_span},
-    world::{entry::Compile, parse, references::Node, refusal::Fault},
+    world::{entry::Compile, parse, references::Node, refusal::Violation},
 };
 
 /// The prefixes of a subnet, and what is wrong with it.
@@ -13,7 +13,7 @@ pub(crate) struct CompiledSubnet {
     v4: Vec<Span<u128>>,
     v6: Vec<Span<u128>>,
     /// Prefixes that are none.
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) violations: Vec<Violation>,
 }
 
 impl CompiledSubnet {
@@ -38,14 +38,16 @@ impl Compile for Subnet {
             match parse::prefix(cidr) {
                 Ok(net) if net.addr().is_ipv4() => out.v4.push(prefix_span(&net)),
                 Ok(net) => out.v6.push(prefix_span(&net)),
-                Err(message) => out.faults.push(invalid(&object, format!("spec.cidrs[{at}]"), message)),
+                Err(message) => out
+                    .violations
+                    .push(invalid(&object, format!("spec.cidrs[{at}]"), message)),
             }
         }
         out
     }
 
-    fn own_faults(compiled: &Self::Compiled) -> Vec<&Fault> {
-        compiled.faults.iter().collect()
+    fn own_violations(compiled: &Self::Compiled) -> Vec<&Violation> {
+        compiled.violations.iter().collect()
     }
 
     fn references(&self) -> Vec<Node> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::kept_in;
 use crate::{
     api::v1alpha1::{Kind, TroubleshootRequest},
-    world::{entry::Compile, references::Node, refusal::Fault},
+    world::{entry::Compile, references::Node, refusal::Violation},
 };
 
 kept_in!(TroubleshootRequest, requests);
@@ -15,7 +15,7 @@ impl Compile for TroubleshootRequest {
 
     fn compile(&self) {}
 
-    fn own_faults((): &Self::Compiled) -> Vec<&Fault> {
+    fn own_violations((): &Self::Compiled) -> Vec<&Violation> {
         Vec::new()
     }
 

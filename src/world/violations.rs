@@ -12,14 +12,14 @@ use super::{
     entry::{Entry, Readable},
     kinds::{CompiledRules, Issue},
     namespace::WorldKind,
-    refusal::{Fault, Faults},
+    refusal::{Violation, Violations},
 };
 
 /// Collects what is wrong. Each object is looked at once, since many rules may refer to one faulty address group.
 struct Search<'n> {
     namespace: &'n Namespace,
     seen: HashSet<(Kind, &'n str)>,
-    faults: Faults,
+    violations: Violations,
 }
 
 /// An object that is looked at for the first time, if it can be read, or one that was looked at before.
@@ -41,14 +41,14 @@ impl<'n> Search<'n> {
         Self {
             namespace,
             seen: HashSet::new(),
-            faults: Faults::default(),
+            violations: Violations::default(),
         }
     }
 
     /// Looks up an object that `user` names in `field`; notes when it is not there or cannot be trusted.
     fn named<K: WorldKind>(&mut self, name: &str, user: &str, field: impl FnOnce() -> String) -> Option<Found<'n, K>> {
         if self.namespace.entry::<K>(name).is_none() {
-            self.faults.missing.push(Fault {
+            self.violations.missing.push(Violation {
                 object: user.to_owned(),
                 field: field(),
                 message: format!("{} {name:?} not found", K::KIND),
@@ -66,7 +66,7 @@ impl<'n> Search<'n> {
             Entry::Readable(readable) => readable.refused.as_ref(),
         };
         if let Some(why) = untrusted.filter(|_| new) {
-            self.faults.invalid.push(Fault {
+            self.violations.invalid.push(Violation {
                 object: format!("{} {name}", K::KIND),
                 field: String::new(),
                 message: why.to_string(),
@@ -80,8 +80,8 @@ impl<'n> Search<'n> {
         })
     }
 
-    fn invalid<'f>(&mut self, faults: impl IntoIterator<Item = &'f Fault>) {
-        self.faults.invalid.extend(faults.into_iter().cloned());
+    fn invalid<'f>(&mut self, violations: impl IntoIterator<Item = &'f Violation>) {
+        self.violations.invalid.extend(violations.into_iter().cloned());
     }
 
     /// Everything that the diagnosis of a backend server reads: every reference written down, also where it would not decide.
@@ -98,7 +98,7 @@ impl<'n> Search<'n> {
             let group = &spec.backend_server_group;
             let known: &Readable<LoadBalancer> = found.readable();
             if known.compiled.group(group).is_none() {
-                self.faults.missing.push(Fault {
+                self.violations.missing.push(Violation {
                     object: user.clone(),
                     field: "spec.backendServerGroup".into(),
                     message: format!("LoadBalancer {balancer} has no backend server group {group:?}"),
@@ -127,7 +127,7 @@ impl<'n> Search<'n> {
                 self.rules(&format!("SecurityGroup {name}"), &group.compiled);
             }
         }
-        self.invalid(&compiled.faults);
+        self.invalid(&compiled.violations);
     }
 
     fn load_balancer(&mut self, found: &Found<'n, LoadBalancer>) {
@@ -136,12 +136,12 @@ impl<'n> Search<'n> {
         for (at, subnet) in balancer.object.spec.backend_subnet_refs.iter().enumerate() {
             self.subnet(&subnet.name, &user, || format!("spec.backendSubnetRefs[{at}].name"));
         }
-        self.invalid(&balancer.compiled.faults);
+        self.invalid(&balancer.compiled.violations);
     }
 
     fn subnet(&mut self, name: &str, user: &str, field: impl FnOnce() -> String) {
         if let Some(Found::New(_, subnet)) = self.named::<Subnet>(name, user, field) {
-            self.invalid(&subnet.compiled.faults);
+            self.invalid(&subnet.compiled.violations);
         }
     }
 
@@ -151,15 +151,15 @@ impl<'n> Search<'n> {
         }
     }
 
-    /// The faults of an object that holds rules, and of the address groups that its enabled rules name.
+    /// The violations of an object that holds rules, and of the address groups that its enabled rules name.
     fn rules(&mut self, user: &str, rules: &CompiledRules) {
         for issue in &rules.issues {
             match issue {
-                Issue::Invalid(fault) => self.invalid([fault]),
+                Issue::Invalid(violation) => self.invalid([violation]),
                 Issue::Uses(place) => {
                     let found = self.named::<AddressGroup>(&place.group, user, || place.field());
                     if let Some(Found::New(_, group)) = found {
-                        self.invalid(&group.compiled.faults);
+                        self.invalid(&group.compiled.violations);
                     }
                 }
             }
@@ -168,16 +168,16 @@ impl<'n> Search<'n> {
 }
 
 /// What is wrong with anything that the diagnosis of a backend server reads.
-pub(super) fn of_backend_server(namespace: &Namespace, name: &str) -> Faults {
+pub(super) fn of_backend_server(namespace: &Namespace, name: &str) -> Violations {
     let mut search = Search::new(namespace);
     search.backend_server(name);
-    search.faults
+    search.violations
 }
 
 impl World {
     /// What is wrong with a load balancer and its backend subnets; nothing when there is no such load balancer.
     #[must_use]
-    pub(crate) fn load_balancer_faults(&self, key: &Key) -> Faults {
+    pub(crate) fn load_balancer_violations(&self, key: &Key) -> Violations {
         self.search(key, |search| {
             if let Some(found) = search.there(&key.name) {
                 search.load_balancer(&found);
@@ -187,7 +187,7 @@ impl World {
 
     /// What is wrong with a security group and the address groups that it names; nothing when there is no such group.
     #[must_use]
-    pub(crate) fn security_group_faults(&self, key: &Key) -> Faults {
+    pub(crate) fn security_group_violations(&self, key: &Key) -> Violations {
         self.search(key, |search| {
             if let Some(Found::New(name, group)) = search.there::<SecurityGroup>(&key.name) {
                 search.rules(&format!("SecurityGroup {name}"), &group.compiled);
@@ -198,7 +198,7 @@ impl World {
     /// What is wrong with a network ACL: subnets that it claims and that are not there, its own rules, the address groups that they
     /// name. Nothing when there is no such ACL.
     #[must_use]
-    pub(crate) fn network_acl_faults(&self, key: &Key) -> Faults {
+    pub(crate) fn network_acl_violations(&self, key: &Key) -> Violations {
         self.search(key, |search| {
             let Some(acl) = search.namespace.readable::<NetworkACL>(&key.name) else {
                 return;
@@ -214,13 +214,13 @@ impl World {
         })
     }
 
-    fn search<'w>(&'w self, key: &Key, look: impl FnOnce(&mut Search<'w>)) -> Faults {
+    fn search<'w>(&'w self, key: &Key, look: impl FnOnce(&mut Search<'w>)) -> Violations {
         let Some(namespace) = self.namespace(&key.namespace) else {
-            return Faults::default();
+            return Violations::default();
         };
         let mut search = Search::new(namespace);
         look(&mut search);
-        search.faults
+        search.violations
     }
 
     /// The other network ACLs that claim a subnet of this one, with the subnet.
@@ -244,15 +244,15 @@ impl World {
     /// Every invalid value of every object, used by a backend server or not, with the object's key; by kind and name.
     /// Objects that admission would have refused are left out: whoever handed them in knows.
     #[must_use]
-    pub(crate) fn invalid_values(&self) -> Vec<(Key, Fault)> {
+    pub(crate) fn invalid_values(&self) -> Vec<(Key, Violation)> {
         let mut out = Vec::new();
         for kind in Kind::ALL {
             for (name, namespace) in &self.namespaces {
-                let faults = super::kinds::visit(*kind, OwnFaults(namespace));
+                let violations = super::kinds::visit(*kind, OwnViolations(namespace));
                 out.extend(
-                    faults
+                    violations
                         .into_iter()
-                        .map(|(object, fault)| (Key::new(&**name, &*object), fault)),
+                        .map(|(object, violation)| (Key::new(&**name, &*object), violation)),
                 );
             }
         }
@@ -260,11 +260,11 @@ impl World {
     }
 }
 
-/// The faults that the objects of a kind have by themselves.
-struct OwnFaults<'a>(&'a Namespace);
+/// The violations that the objects of a kind have by themselves.
+struct OwnViolations<'a>(&'a Namespace);
 
-impl super::kinds::WorldVisitor for OwnFaults<'_> {
-    type Output = Vec<(Arc<str>, Fault)>;
+impl super::kinds::WorldVisitor for OwnViolations<'_> {
+    type Output = Vec<(Arc<str>, Violation)>;
 
     fn visit<K: WorldKind>(self) -> Self::Output {
         let entries = K::entries(self.0).iter();
@@ -272,10 +272,11 @@ impl super::kinds::WorldVisitor for OwnFaults<'_> {
             let readable = entry.readable()?;
             readable.refused.is_none().then_some((name, readable))
         });
-        let faults = trusted.flat_map(|(name, readable)| {
-            let own = K::own_faults(&readable.compiled);
-            own.into_iter().map(move |fault| (Arc::clone(name), fault.clone()))
+        let violations = trusted.flat_map(|(name, readable)| {
+            let own = K::own_violations(&readable.compiled);
+            own.into_iter()
+                .map(move |violation| (Arc::clone(name), violation.clone()))
         });
-        faults.collect()
+        violations.collect()
     }
 }
