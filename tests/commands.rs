@@ -240,6 +240,11 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("make demo-down", "ends what make demo-up has left"),
     ("make test", "runs this"),
     ("make unit", "runs the tests of the library"),
+    ("cargo check --all-targets", "builds the crate that this is a test of"),
+    (
+        "cargo test --lib --test docs --test consequences --test random_worlds",
+        "`make test` runs these with all others",
+    ),
     ("make lint", "takes shellcheck and minutes; .ci/run does it"),
     ("make docs", "writes the texts anew; tests/docs.rs compares"),
     ("make crds", "writes crds/ anew; tests/crds.rs compares"),
