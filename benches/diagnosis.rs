@@ -94,7 +94,7 @@ fn status_with_faults(bencher: Bencher<'_, '_>, rules: usize) {
 #[divan::bench(args = RULES)]
 fn linear_pass(bencher: Bencher<'_, '_>, rules: usize) {
     let case = case(rules, Traffic::Passes);
-    let engine::SecurityGroupState::Groups(groups) = &case.security_groups else {
+    let engine::SecurityGroupState::Groups { groups, .. } = &case.security_groups else {
         unreachable!()
     };
     let engine::NetworkAclState::InForce { rules: acl, .. } = &case.network_acl else {

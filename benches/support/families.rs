@@ -281,6 +281,7 @@ fn case_of(security_groups: SecurityGroupState, network_acl: NetworkAclState) ->
         backend_port: PORT,
         security_groups,
         network_acl,
+        load_balancer_ends: Vec::new(),
         subnet: Vec::new(),
     }
 }
@@ -300,7 +301,7 @@ pub fn security_groups_of_ports(rules: usize) -> Case {
         }
         Rules { set: std::sync::Arc::new(set), groups: Vec::new() }
     });
-    case_of(SecurityGroupState::Groups(groups.collect()), NetworkAclState::Absent)
+    case_of(SecurityGroupState::Groups { groups: groups.collect(), stateful: true }, NetworkAclState::Absent)
 }
 
 /// A case with 16 security groups of so many random rectangles of address and port each.
@@ -317,5 +318,5 @@ pub fn security_groups_of_rectangles(rules: usize) -> Case {
         }
         groups.push(Rules { set: std::sync::Arc::new(set), groups: Vec::new() });
     }
-    case_of(SecurityGroupState::Groups(groups), NetworkAclState::Absent)
+    case_of(SecurityGroupState::Groups { groups, stateful: true }, NetworkAclState::Absent)
 }

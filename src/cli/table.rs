@@ -317,9 +317,10 @@ fn nearest(found: &RuleFinding, nearest: &Nearest) -> String {
 
 /// The command that makes the change, for a POSIX shell.
 fn patch_line(layer: Layer, name: &str, namespace: &str, patch: &str) -> String {
-    let kind = match layer {
-        Layer::SecurityGroup => "securitygroup",
-        Layer::NetworkAcl => "networkacl",
+    let kind = if layer.is_security_group() {
+        "securitygroup"
+    } else {
+        "networkacl"
     };
     // Control characters can only stand inside JSON strings, where an escape means the same.
     let mut safe = String::with_capacity(patch.len());

@@ -91,6 +91,8 @@ fn diagnosis(report: &Report) -> Diagnosis {
         impact: values::diagnosis_impact(report.impact),
         dropped_share: report.dropped.to_decimal(),
         checks: checks(report, |_| true).collect(),
+        beyond: Vec::new(),
+        accepted: Vec::new(),
         fixes: report.fixes.iter().map(|one| fix(report, one)).collect(),
         next_steps: report
             .next_steps
@@ -156,7 +158,7 @@ pub fn witness(traffic: &Traffic, found: &RuleFinding) -> Witness {
     let protocol = packet.leg.name(traffic.family).to_owned();
     match (found.layer, found.direction) {
         // A security group looks at the remote address and, in both directions, the health check port only.
-        (Layer::SecurityGroup, Direction::Ingress) => Witness {
+        (Layer::SecurityGroup | Layer::SecurityGroupReply, Direction::Ingress) => Witness {
             protocol,
             source: remote,
             destination_port: local_port,
@@ -168,14 +170,17 @@ pub fn witness(traffic: &Traffic, found: &RuleFinding) -> Witness {
             destination_port: local_port,
             ..Witness::default()
         },
-        (Layer::NetworkAcl, Direction::Ingress) => Witness {
+        // A probe.
+        (Layer::NetworkAcl, Direction::Ingress) | (Layer::LoadBalancerAcl, Direction::Egress) => Witness {
             protocol,
             source: remote,
             source_port: remote_port,
             destination: local,
             destination_port: local_port,
         },
-        (Layer::NetworkAcl, Direction::Egress) => Witness {
+        // A reply.
+        (Layer::NetworkAcl | Layer::SecurityGroupReply, Direction::Egress)
+        | (Layer::LoadBalancerAcl, Direction::Ingress) => Witness {
             protocol,
             source: local,
             source_port: local_port,
@@ -213,9 +218,9 @@ fn nearest(found: &RuleFinding) -> Option<api::Nearest> {
 
 fn fix(report: &Report, fix: &Fix) -> api::Fix {
     api::Fix {
-        kind: values::kind(fix.layer),
+        kind: values::fix_kind(fix.layer),
         name: fix.target.name().to_owned(),
-        direction: values::direction(fix.direction),
+        direction: Some(values::direction(fix.direction)),
         summary: words::fixes::summary(fix, &report.traffic, None),
         patch: words::fixes::patch(fix, &report.traffic),
         verified: fix.verified,

@@ -1,14 +1,23 @@
 //! Values of the engine as the API has them.
 
 use crate::{
-    api::v1alpha1::{DiagnosisImpact, Direction as ApiDirection, ItemImpact, NearestDimension, RuleKind},
+    api::v1alpha1::{DiagnosisImpact, Direction as ApiDirection, FixKind, ItemImpact, NearestDimension, RuleKind},
     engine::{Dimension, Direction, Impact, Layer},
 };
 
 pub(super) fn kind(layer: Layer) -> RuleKind {
-    match layer {
-        Layer::SecurityGroup => RuleKind::SecurityGroup,
-        Layer::NetworkAcl => RuleKind::NetworkACL,
+    if layer.is_security_group() {
+        RuleKind::SecurityGroup
+    } else {
+        RuleKind::NetworkACL
+    }
+}
+
+pub(super) fn fix_kind(layer: Layer) -> FixKind {
+    if layer.is_security_group() {
+        FixKind::SecurityGroup
+    } else {
+        FixKind::NetworkACL
     }
 }
 
@@ -40,7 +49,12 @@ pub(super) fn diagnosis_impact(impact: Impact) -> DiagnosisImpact {
 pub fn dimension(layer: Layer, direction: Direction, dimension: Dimension) -> NearestDimension {
     match (layer, direction, dimension) {
         (_, _, Dimension::Protocol) => NearestDimension::Protocol,
-        (Layer::SecurityGroup, _, Dimension::LocalPort | Dimension::RemotePort) => NearestDimension::Port,
+        (Layer::SecurityGroup | Layer::SecurityGroupReply, _, Dimension::LocalPort | Dimension::RemotePort) => {
+            NearestDimension::Port
+        }
+        // Seen from the load balancer's subnet, its own end is the source of what leaves.
+        (Layer::LoadBalancerAcl, Direction::Egress, end) => self::dimension(Layer::NetworkAcl, Direction::Ingress, end),
+        (Layer::LoadBalancerAcl, Direction::Ingress, end) => self::dimension(Layer::NetworkAcl, Direction::Egress, end),
         (_, Direction::Ingress, Dimension::Remote) | (_, Direction::Egress, Dimension::Local) => {
             NearestDimension::Source
         }

@@ -9,8 +9,13 @@ use super::{Rules, Span, Traffic};
 pub enum SecurityGroupState {
     /// Port security is off: security groups are not applied (semantics §3).
     NotApplied,
-    /// These groups, in order of precedence; none at all denies everything.
-    Groups(Vec<Rules>),
+    /// These groups decide; none at all denies everything.
+    Groups {
+        /// The groups, in order of precedence.
+        groups: Vec<Rules>,
+        /// Whether replies to allowed packets leave without a rule. Groups of an interface are all of one sort.
+        stateful: bool,
+    },
 }
 
 /// What the network ACL of the server's subnet does.
@@ -29,6 +34,19 @@ pub enum NetworkAclState {
     },
 }
 
+/// The network ACL in force on a subnet from which the load balancer probes, other than the server's own (semantics §4).
+#[derive(Clone, Debug)]
+pub struct LoadBalancerEnd {
+    /// Name of the subnet.
+    pub subnet: Arc<str>,
+    /// Its prefixes of the traffic's family. The ACL judges the probes that come from these.
+    pub prefixes: Vec<Span<u128>>,
+    /// The rules of the ACL. Its outbound rules judge the probes, its inbound rules the replies.
+    pub rules: Rules,
+    /// Whether replies to allowed packets enter without a rule.
+    pub stateful: bool,
+}
+
 /// One diagnosis to make.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -42,6 +60,8 @@ pub struct Case {
     pub security_groups: SecurityGroupState,
     /// Network ACL.
     pub network_acl: NetworkAclState,
+    /// The network ACLs in force where the load balancer probes from.
+    pub load_balancer_ends: Vec<LoadBalancerEnd>,
     /// The prefixes of the server's subnet, of the traffic's family: traffic within the subnet passes no ACL (semantics §4).
     pub subnet: Vec<Span<u128>>,
 }

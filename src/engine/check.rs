@@ -1,4 +1,5 @@
-//! The 17 items of the troubleshooting page (semantics §5): one table, a row for each item, read by everything that names one.
+//! The 17 items of the troubleshooting page (semantics §5), and what is looked at beyond the page (semantics §3, §4): one table, a row
+//! for each, read by everything that names one.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -97,24 +98,35 @@ struct Row {
 }
 
 macro_rules! checks {
-    ($($(#[doc = $doc:literal])* $name:ident { $($field:ident: $value:expr,)* })*) => {
-        /// One of the items, in table order.
+    (
+        items: $($(#[doc = $doc:literal])* $name:ident { $($field:ident: $value:expr,)* })*;
+        beyond: $($(#[doc = $more_doc:literal])* $more:ident { $($more_field:ident: $more_value:expr,)* })*
+    ) => {
+        /// One of the items, in table order, or one of what is looked at beyond them.
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub enum CheckId {
             $($(#[doc = $doc])* $name,)*
+            $($(#[doc = $more_doc])* $more,)*
         }
 
         impl CheckId {
-            /// How many items there are.
+            /// How many items the page has.
             pub const COUNT: usize = [$(stringify!($name),)*].len();
 
-            /// All items in table order.
+            /// All items of the page in table order.
             pub const ALL: [Self; Self::COUNT] = [$(Self::$name,)*];
+
+            /// What is looked at beyond the page.
+            pub const BEYOND: &'static [Self] = &[$(Self::$more,)*];
 
             fn row(self) -> &'static Row {
                 match self {
                     $(Self::$name => {
                         const ROW: Row = Row { $($field: $value,)* };
+                        &ROW
+                    })*
+                    $(Self::$more => {
+                        const ROW: Row = Row { $($more_field: $more_value,)* };
                         &ROW
                     })*
                 }
@@ -124,6 +136,8 @@ macro_rules! checks {
 }
 
 checks! {
+    items:
+
     /// Item 1.
     SecurityGroupInboundProtocol {
         id: "security_group_check_hc_protocol_ingress",
@@ -276,6 +290,36 @@ checks! {
         condition_reason: "HealthCheckPort",
         item: "The port configured for the health check",
         page_reason: "The specified health check port is different from that used by the backend server.",
+    };
+
+    beyond:
+
+    /// The probes leave a subnet of the load balancer.
+    LoadBalancerAclOutbound {
+        id: "load_balancer_acl_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::LoadBalancerAcl, Direction::Egress, Dimension::Remote),
+        condition_reason: "LoadBalancerACLOutbound",
+        item: "The outbound rules at the load balancer's subnet",
+        page_reason: "The outbound rules of the network ACL on the load balancer's subnet do not allow the probes.",
+    }
+    /// The replies enter a subnet of the load balancer.
+    LoadBalancerAclInbound {
+        id: "load_balancer_acl_ingress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::LoadBalancerAcl, Direction::Ingress, Dimension::Remote),
+        condition_reason: "LoadBalancerACLInbound",
+        item: "The inbound rules at the load balancer's subnet",
+        page_reason: "The inbound rules of the network ACL on the load balancer's subnet do not allow the replies.",
+    }
+    /// The replies leave an interface with stateless security groups.
+    SecurityGroupReplyOutbound {
+        id: "security_group_reply_egress",
+        severity: Severity::Major,
+        judged_by: rules(Layer::SecurityGroupReply, Direction::Egress, Dimension::Remote),
+        condition_reason: "SecurityGroupReplyOutbound",
+        item: "The outbound rules of stateless security groups",
+        page_reason: "The outbound rules of the stateless security groups do not allow the replies.",
     }
 }
 
@@ -303,11 +347,11 @@ impl CheckId {
     pub fn category(self) -> Category {
         match self.judged_by() {
             JudgedBy::Rules {
-                layer: Layer::SecurityGroup,
+                layer: Layer::SecurityGroup | Layer::SecurityGroupReply,
                 ..
             } => Category::SecurityGroup,
             JudgedBy::Rules {
-                layer: Layer::NetworkAcl,
+                layer: Layer::NetworkAcl | Layer::LoadBalancerAcl,
                 ..
             } => Category::NetworkAcl,
             JudgedBy::Configuration(_) => Category::Config,
@@ -338,7 +382,7 @@ impl CheckId {
         type Sides = BTreeMap<(Layer, Direction), Vec<(CheckId, Dimension)>>;
         static SIDES: LazyLock<Sides> = LazyLock::new(|| {
             let mut out = Sides::new();
-            for check in CheckId::ALL {
+            for check in CheckId::ALL.into_iter().chain(CheckId::BEYOND.iter().copied()) {
                 if let JudgedBy::Rules {
                     layer,
                     direction,
@@ -362,9 +406,10 @@ mod tests {
 
     #[test]
     fn no_two_items_share_a_name() {
-        let ids: BTreeSet<_> = CheckId::ALL.iter().map(|check| check.id()).collect();
-        let reasons: BTreeSet<_> = CheckId::ALL.iter().map(|check| check.condition_reason()).collect();
-        assert_eq!((ids.len(), reasons.len()), (CheckId::COUNT, CheckId::COUNT));
+        let every = || CheckId::ALL.iter().chain(CheckId::BEYOND);
+        let ids: BTreeSet<_> = every().map(|check| check.id()).collect();
+        let reasons: BTreeSet<_> = every().map(|check| check.condition_reason()).collect();
+        assert_eq!((ids.len(), reasons.len()), (every().count(), every().count()));
     }
 
     #[test]

@@ -6,6 +6,16 @@ use super::{
     outcome::{Finding, Outcome, Why},
 };
 
+/// Where a health check port is to be taken away, so that the backend server's own port is probed (semantics §8). Only what was judged
+/// again is offered: the item passes then, and no more probes are dropped than before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PortFix {
+    /// From the backend server.
+    BackendServer,
+    /// From its group, at the load balancer.
+    Group,
+}
+
 /// Judges one of them.
 pub(crate) fn judge(setting: Setting, case: &Case) -> Outcome {
     match setting {

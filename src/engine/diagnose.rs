@@ -3,13 +3,13 @@
 use super::{
     Case, CheckId, Dimension, Direction, Leg, NetworkAclState, Region, SecurityGroupState, Share,
     check::JudgedBy,
-    configuration,
+    configuration::{self, PortFix},
     evidence::{Judged, evidence},
     exempt::{Exempt, Part},
     filter::Dropped,
     fix::{self, FixPlan},
     layer::{Layer, Side},
-    outcome::{Finding, Impact, Outcome, Outcomes, RuleFinding, Why},
+    outcome::{BeyondFinding, Finding, Impact, Outcome, Outcomes, RuleFinding, Why},
     walk::blocked_sets,
     work::{Exhausted, LIMIT, Work},
 };
@@ -19,6 +19,8 @@ use super::{
 pub struct Verdict {
     /// What became of each item.
     pub outcomes: Outcomes,
+    /// What was found beyond the items, in the order of [`CheckId::BEYOND`].
+    pub beyond: Vec<BeyondFinding>,
     /// How many of the probing addresses the network ACL in force does not apply to.
     pub exempt: Exempt,
     /// The part of the probes that do not complete; with two legs, of the worse one.
@@ -27,6 +29,8 @@ pub struct Verdict {
     pub impact: Impact,
     /// A change for each failing direction of each layer, where there is one.
     pub fixes: Vec<FixPlan>,
+    /// Where to take the health check port away, where item 17 fails and that heals it.
+    pub port_fix: Option<PortFix>,
 }
 
 /// The rules of one direction need more work than a diagnosis may take: it was not made.
@@ -96,10 +100,12 @@ pub(crate) fn diagnose_within(case: &Case, work: &mut Work) -> Result<Verdict, T
     };
     Ok(Verdict {
         outcomes,
+        beyond: Vec::new(),
         exempt,
         dropped,
         impact,
         fixes,
+        port_fix: None,
     })
 }
 
@@ -109,8 +115,9 @@ fn not_in_force(case: &Case, layer: Layer) -> Option<Why> {
         (Layer::SecurityGroup, SecurityGroupState::NotApplied, _) => Some(Why::PortSecurityOff),
         (Layer::NetworkAcl, _, NetworkAclState::Absent) => Some(Why::NoNetworkAcl),
         (Layer::NetworkAcl, _, NetworkAclState::Off(name)) => Some(Why::NetworkAclOff(name.clone())),
-        (Layer::SecurityGroup, SecurityGroupState::Groups(_), _)
-        | (Layer::NetworkAcl, _, NetworkAclState::InForce { .. }) => None,
+        (Layer::SecurityGroup, SecurityGroupState::Groups { .. }, _)
+        | (Layer::NetworkAcl, _, NetworkAclState::InForce { .. })
+        | (Layer::LoadBalancerAcl | Layer::SecurityGroupReply, ..) => None,
     }
 }
 

@@ -57,6 +57,8 @@ pub struct FixPlan {
     pub layer: Layer,
     /// The direction.
     pub direction: Direction,
+    /// The load balancer's subnet, where the fix is of its network ACL.
+    pub subnet: Option<Arc<str>>,
     /// The object to change; `None` when it is still to be created.
     pub object: Option<Arc<str>>,
     /// The rules to add, in order.
@@ -85,6 +87,7 @@ pub(crate) fn plan(
         return Ok(Some(FixPlan {
             layer: side.layer,
             direction: side.direction,
+            subnet: None,
             object: None,
             rules: wanted,
             placement: Placement::NewGroup,
@@ -175,11 +178,11 @@ fn place(side: &Side<'_>, segment: usize, denials: &[Denial<'_>], wanted: &[NewR
         .map(|denial| denial.rule)
         .collect();
     let placement = match side.layer {
-        Layer::NetworkAcl => match here.iter().map(|rule| rule.index).min() {
+        Layer::NetworkAcl | Layer::LoadBalancerAcl => match here.iter().map(|rule| rule.index).min() {
             Some(index) => Placement::Before(index),
             None => Placement::Append,
         },
-        Layer::SecurityGroup => match here.iter().min_by_key(|rule| rank(rule)) {
+        Layer::SecurityGroup | Layer::SecurityGroupReply => match here.iter().min_by_key(|rule| rank(rule)) {
             // No rule of this group matches what is dropped, so that any priority will do: the default.
             None => Placement::Priority {
                 priority: 1,
@@ -200,6 +203,7 @@ fn place(side: &Side<'_>, segment: usize, denials: &[Denial<'_>], wanted: &[NewR
     Some(FixPlan {
         layer: side.layer,
         direction: side.direction,
+        subnet: None,
         object: Some(Arc::clone(&object.name)),
         rules: wanted.to_vec(),
         placement,
@@ -212,9 +216,9 @@ fn place(side: &Side<'_>, segment: usize, denials: &[Denial<'_>], wanted: &[NewR
 fn written_beside(object: &RuleSet, side: &Side<'_>) -> usize {
     let [ingress, egress] = object.written;
     match (side.layer, side.direction) {
-        (Layer::SecurityGroup, _) => ingress + egress,
-        (Layer::NetworkAcl, Direction::Ingress) => ingress,
-        (Layer::NetworkAcl, Direction::Egress) => egress,
+        (Layer::SecurityGroup | Layer::SecurityGroupReply, _) => ingress + egress,
+        (Layer::NetworkAcl | Layer::LoadBalancerAcl, Direction::Ingress) => ingress,
+        (Layer::NetworkAcl | Layer::LoadBalancerAcl, Direction::Egress) => egress,
     }
 }
 

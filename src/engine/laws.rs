@@ -259,11 +259,14 @@ fn case(traffic: Traffic, layer: Layer, direction: Direction, rules: &[Rule]) ->
     }
     let (mut groups, mut acl) = (SecurityGroupState::NotApplied, NetworkAclState::Absent);
     match layer {
-        Layer::SecurityGroup => {
+        Layer::SecurityGroup | Layer::SecurityGroupReply => {
             set.sort_by_priority();
-            groups = SecurityGroupState::Groups(vec![Rules::without_groups(set)]);
+            groups = SecurityGroupState::Groups {
+                groups: vec![Rules::without_groups(set)],
+                stateful: true,
+            };
         }
-        Layer::NetworkAcl => {
+        Layer::NetworkAcl | Layer::LoadBalancerAcl => {
             acl = NetworkAclState::InForce {
                 rules: Rules::without_groups(set),
                 stateful: false,
@@ -276,6 +279,7 @@ fn case(traffic: Traffic, layer: Layer, direction: Direction, rules: &[Rule]) ->
         backend_port: PORT,
         security_groups: groups,
         network_acl: acl,
+        load_balancer_ends: vec![],
         subnet: vec![],
     }
 }
@@ -290,7 +294,7 @@ fn fitting(layer: Layer, rules: Vec<Rule>) -> Vec<Rule> {
     rules
         .into_iter()
         .map(|rule| match layer {
-            Layer::NetworkAcl => Rule {
+            Layer::NetworkAcl | Layer::LoadBalancerAcl => Rule {
                 remote: match rule.remote {
                     AddressMatch::Members(_) => AddressMatch::Any,
                     other => other,
@@ -298,7 +302,7 @@ fn fitting(layer: Layer, rules: Vec<Rule>) -> Vec<Rule> {
                 priority: 0,
                 ..rule
             },
-            Layer::SecurityGroup => Rule {
+            Layer::SecurityGroup | Layer::SecurityGroupReply => Rule {
                 local: AddressMatch::Any,
                 remote_ports: PortMatch::ALL,
                 ..rule

@@ -6,13 +6,25 @@ use super::{
     filter::{Filter, Segment},
 };
 
-/// Where rules stand.
+/// Where rules stand, and what of the traffic they are asked about.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Layer {
-    /// The server's network interface.
+    /// The server's network interface, as the page looks at it.
     SecurityGroup,
     /// The border of the server's subnet.
     NetworkAcl,
+    /// The border of a subnet from which the load balancer probes: probes leave it, replies enter it (semantics §4).
+    LoadBalancerAcl,
+    /// Stateless security groups on the server's network interface, asked about the replies (semantics §3).
+    SecurityGroupReply,
+}
+
+impl Layer {
+    /// Whether its rules are those of security groups; else of a network ACL.
+    #[must_use]
+    pub fn is_security_group(self) -> bool {
+        matches!(self, Self::SecurityGroup | Self::SecurityGroupReply)
+    }
 }
 
 /// One direction of one layer that is in force.
@@ -36,7 +48,7 @@ impl<'a> Side<'a> {
         let mut out = Vec::with_capacity(4);
         let family = case.traffic.family;
         let both = [Direction::Ingress, Direction::Egress];
-        if let SecurityGroupState::Groups(groups) = &case.security_groups {
+        if let SecurityGroupState::Groups { groups, .. } = &case.security_groups {
             for direction in both {
                 let objects: Vec<_> = groups.iter().map(|group| &*group.set).collect();
                 let segments = groups.iter().map(|group| group.segment(direction, family)).collect();

@@ -34,14 +34,15 @@ mod walk;
 mod work;
 
 pub use address::{Family, Prefix, covering_prefixes, format_address, format_prefix, number, prefix_span};
-pub use case::{Case, NetworkAclState, SecurityGroupState};
+pub use case::{Case, LoadBalancerEnd, NetworkAclState, SecurityGroupState};
 pub use check::{Category, CheckId, Dimension, Severity};
+pub use configuration::PortFix;
 pub use diagnose::{TooIntricate, Verdict, diagnose};
 pub use evidence::{Decision, Evidence, Has, Nearest, Packet, Values};
 pub use exempt::Part;
 pub use fix::{FixPlan, Placement};
 pub use layer::Layer;
-pub use outcome::{Finding, Impact, Outcome, Outcomes, RuleFinding, Why};
+pub use outcome::{BeyondFinding, Finding, Impact, Outcome, Outcomes, RuleFinding, Why};
 pub use region::{Block, Region};
 pub use rule::{
     Action, AddressGroups, AddressMatch, AddressSet, Direction, PortMatch, ProtocolMatch, Rule, RuleSet, Rules,

@@ -80,6 +80,17 @@ impl Finding {
     }
 }
 
+/// What was found beyond the items of the page.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BeyondFinding {
+    /// Which of [`CheckId::BEYOND`].
+    pub check: CheckId,
+    /// The load balancer's subnet, where it is about one.
+    pub subnet: Option<Arc<str>>,
+    /// What was found.
+    pub found: RuleFinding,
+}
+
 /// What became of one item.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outcome {

@@ -37,6 +37,8 @@ pub struct Collected {
     pub source_origin: Option<SourceOrigin>,
     /// The names of its security groups in order.
     pub security_groups: Vec<String>,
+    /// The ids that the annotation `elb-doctor.dev/accept` lists, of the backend server and its load balancer, as written.
+    pub accept: Vec<String>,
     /// The objects whose rules decide: what a fix changes.
     pub rule_objects: RuleObjects,
 }
@@ -48,6 +50,8 @@ pub struct RuleObjects {
     pub security_groups: Vec<Arc<SecurityGroup>>,
     /// The network ACL of its subnet.
     pub network_acl: Option<Arc<NetworkACL>>,
+    /// The network ACLs in force where the load balancer probes from.
+    pub load_balancer_acls: Vec<Arc<NetworkACL>>,
 }
 
 impl World {
@@ -73,7 +77,9 @@ impl World {
                     .map(|group| Arc::clone(&group.object))
                     .collect(),
                 network_acl: readable_acl(namespace, backend).map(|acl| Arc::clone(&acl.object)),
+                load_balancer_acls: Vec::new(),
             },
+            accept: Vec::new(),
             displayed,
             displayed_reason: displayed_reason.to_owned(),
             case,
@@ -115,6 +121,7 @@ fn case(input: &Input<'_>) -> Option<Case> {
         backend_port: spec.port,
         security_groups: security_groups(namespace, backend),
         network_acl: network_acl(namespace, backend),
+        load_balancer_ends: Vec::new(),
         subnet: prefixes.unwrap_or_default().to_vec(),
         traffic: Traffic {
             family,
@@ -132,7 +139,10 @@ fn security_groups(namespace: &Namespace, backend: &Readable<BackendServer>) -> 
         return SecurityGroupState::NotApplied;
     }
     let groups = readable_groups(namespace, backend);
-    SecurityGroupState::Groups(groups.map(|group| rules(namespace, &group.compiled.rules)).collect())
+    SecurityGroupState::Groups {
+        groups: groups.map(|group| rules(namespace, &group.compiled.rules)).collect(),
+        stateful: readable_groups(namespace, backend).all(|group| group.object.spec.stateful),
+    }
 }
 
 fn readable_groups<'a>(

@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use elb_doctor::api::v1alpha1::{Diagnosis, Direction, FailedCheck, Fix, RuleKind};
+use elb_doctor::api::v1alpha1::{Diagnosis, Direction, FailedCheck, Fix, FixKind};
 use serde_json::Value;
 
 use super::{
@@ -140,7 +140,7 @@ fn heal(row: &mut Row, case: &Case, what: &str, world: &[Value], report: &mut Re
             return;
         };
         healed = shown.into_iter().filter(|witness| is_healed_by(witness, fix)).collect();
-        let kind = if fix.kind == RuleKind::SecurityGroup {
+        let kind = if fix.kind == FixKind::SecurityGroup {
             "SecurityGroup"
         } else {
             "NetworkACL"
@@ -148,7 +148,7 @@ fn heal(row: &mut Row, case: &Case, what: &str, world: &[Value], report: &mut Re
         let offer = Offer {
             kind,
             name: &fix.name,
-            ingress: fix.direction == Direction::Ingress,
+            ingress: fix.direction == Some(Direction::Ingress),
             patch,
         };
         world = match fixes::apply(Manifests(&world), &offer) {
@@ -162,12 +162,12 @@ fn heal(row: &mut Row, case: &Case, what: &str, world: &[Value], report: &mut Re
 }
 
 fn is_healed_by(witness: &Shown, fix: &Fix) -> bool {
-    let layer = if fix.kind == RuleKind::SecurityGroup {
+    let layer = if fix.kind == FixKind::SecurityGroup {
         Layer::SecurityGroup
     } else {
         Layer::NetworkACL
     };
-    witness.layer == layer && witness.ingress == (fix.direction == Direction::Ingress)
+    witness.layer == layer && witness.ingress == (fix.direction == Some(Direction::Ingress))
 }
 
 /// Packets that the kernel's notes could not tell apart are left out: of ICMP there is one per pair of addresses.

@@ -2,8 +2,8 @@
 
 use elb_doctor::{
     api::v1alpha1::{
-        BackendServerStatus, DiagnosisImpact, Direction, FailedCheck, ItemImpact, NearestDimension, RuleAction,
-        RuleKind,
+        BackendServerStatus, DiagnosisImpact, Direction, FailedCheck, FixKind, ItemImpact, NearestDimension,
+        RuleAction, RuleKind,
     },
     diagnosis::backend_server_status,
     world::{Key, Object, Settings, World},
@@ -448,10 +448,10 @@ fn heal_together(
     said: &elb_doctor::api::v1alpha1::Diagnosis,
 ) -> Result<(), String> {
     let mut changed = manifests.to_vec();
-    let mut healed: Vec<(RuleKind, Direction)> = Vec::new();
+    let mut healed: Vec<(FixKind, Option<Direction>)> = Vec::new();
     for fix in &said.fixes {
         let Some(patch) = &fix.patch else { continue };
-        let kind = if fix.kind == RuleKind::SecurityGroup {
+        let kind = if fix.kind == FixKind::SecurityGroup {
             "SecurityGroup"
         } else {
             "NetworkACL"
@@ -459,7 +459,7 @@ fn heal_together(
         let offer = Offer {
             kind,
             name: &fix.name,
-            ingress: fix.direction == Direction::Ingress,
+            ingress: fix.direction == Some(Direction::Ingress),
             patch,
         };
         changed = fixes::apply(Manifests(&changed), &offer).map_err(|e| format!("all fixes together: {e}"))?;
@@ -470,13 +470,13 @@ fn heal_together(
         return Err("refused after all fixes together".into());
     };
     for (kind, direction) in healed {
-        let layer = if kind == RuleKind::SecurityGroup {
+        let layer = if kind == FixKind::SecurityGroup {
             &after.security_groups
         } else {
             &after.network_acl
         };
         let layer = layer.as_ref().ok_or("a fix for a layer that is not there")?;
-        let judged = if direction == Direction::Ingress {
+        let judged = if direction == Some(Direction::Ingress) {
             &layer.ingress
         } else {
             &layer.egress
@@ -503,8 +503,8 @@ fn compare_fixes(
 ) -> Result<(), String> {
     heal_together(manifests, backend, said)?;
     for (kind, name, layer) in [
-        (RuleKind::SecurityGroup, "SecurityGroup", &expected.security_groups),
-        (RuleKind::NetworkACL, "NetworkACL", &expected.network_acl),
+        (FixKind::SecurityGroup, "SecurityGroup", &expected.security_groups),
+        (FixKind::NetworkACL, "NetworkACL", &expected.network_acl),
     ] {
         let Some(layer) = layer else { continue };
         for direction in [Direction::Ingress, Direction::Egress] {
@@ -517,7 +517,7 @@ fn compare_fixes(
             let offers: Vec<_> = said
                 .fixes
                 .iter()
-                .filter(|f| f.kind == kind && f.direction == direction)
+                .filter(|f| f.kind == kind && f.direction == Some(direction))
                 .collect();
             if !fails {
                 same!(format!("fixes of {name} {direction:?}, which is well"), offers.len(), 0);

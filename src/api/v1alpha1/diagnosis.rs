@@ -23,6 +23,13 @@ pub struct Diagnosis {
     /// The failed items in table order; all others passed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<FailedCheck>,
+    /// What was found beyond the items of the page: the network ACL where the load balancer probes from, replies of stateless security
+    /// groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beyond: Vec<FailedCheck>,
+    /// Ids of advisory findings that the annotation `elb-doctor.dev/accept` accepts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
     /// Changes that heal a direction of a layer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<Fix>,
@@ -202,16 +209,27 @@ pub enum NearestDimension {
     Port,
 }
 
-/// A change that heals one direction of one layer.
+/// The kinds that a fix can change.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum FixKind {
+    SecurityGroup,
+    NetworkACL,
+    BackendServer,
+    LoadBalancer,
+}
+
+/// A change that heals one direction of one layer, or the configuration of the health check.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fix {
     /// Kind of the object to change.
-    pub kind: RuleKind,
+    pub kind: FixKind,
     /// Its name.
     pub name: String,
-    /// The direction that the change heals.
-    pub direction: Direction,
+    /// The direction that the change heals; absent for the configuration of the health check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// The change in one line.
     pub summary: String,
     /// An RFC 6902 patch of that object; absent when the object is still to be created.

@@ -23,7 +23,7 @@ pub use backend_server::{
     BackendHealthCheck, BackendServer, BackendServerSpec, BackendServerStatus, BackendType, HealthState, ReportedHealth,
 };
 pub use diagnosis::{
-    Blocked, Decision, Diagnosis, DiagnosisImpact, FailedCheck, Fix, HealthCheckTraffic, ItemImpact, Nearest,
+    Blocked, Decision, Diagnosis, DiagnosisImpact, FailedCheck, Fix, FixKind, HealthCheckTraffic, ItemImpact, Nearest,
     NearestDimension, RuleKind, Witness,
 };
 pub use kinds::{ApiObject, Kind, KindVisitor, Object};

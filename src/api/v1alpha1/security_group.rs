@@ -40,6 +40,10 @@ use super::{LocalReference, enabled, forms};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SecurityGroupSpec {
+    /// Whether a reply to an allowed packet leaves without a rule of its own; true unless set. Groups of one network interface are all
+    /// of one sort.
+    #[serde(default = "enabled")]
+    pub stateful: bool,
     /// The rules; none means that the group allows nothing.
     #[serde(default)]
     #[schemars(length(max = 1000))]

@@ -192,14 +192,15 @@ impl<'a> Array<'a> {
             }
         }
         match layer {
-            Layer::SecurityGroup => {
+            Layer::SecurityGroup | Layer::SecurityGroupReply => {
                 let mut groups = objects.security_groups.iter();
                 let group = groups.find(|group| group.metadata.name.as_deref() == Some(name))?;
                 let rules = group.spec.rules.iter();
                 Some(array(&**group, rules.map(|rule| rule.name.as_str())))
             }
-            Layer::NetworkAcl => {
-                let acl = objects.network_acl.as_ref()?;
+            Layer::NetworkAcl | Layer::LoadBalancerAcl => {
+                let mut acls = objects.network_acl.iter().chain(&objects.load_balancer_acls);
+                let acl = acls.find(|acl| acl.metadata.name.as_deref() == Some(name))?;
                 let rules = match direction {
                     Direction::Ingress => &acl.spec.ingress,
                     Direction::Egress => &acl.spec.egress,

@@ -145,7 +145,7 @@ fn about_acl(case: &Case, verdict: &Verdict, subnet: impl Fn() -> String) -> Vec
 
 /// Whether a rule of the direction allows or denies members of a security group.
 fn names_members(case: &Case, direction: Direction) -> bool {
-    let SecurityGroupState::Groups(groups) = &case.security_groups else {
+    let SecurityGroupState::Groups { groups, .. } = &case.security_groups else {
         return false;
     };
     let mut rules = groups

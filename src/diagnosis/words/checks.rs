@@ -79,6 +79,10 @@ fn failure(report: &Report, check: CheckId, finding: &Finding) -> String {
         CheckId::NetworkAclOutboundDestinationPort => format!("over all destination ports: not {blocked}"),
         CheckId::NetworkAclInboundDestination => format!("to the destination address {local} of {server}"),
         CheckId::NetworkAclOutboundSource => format!("from the source address {local} of {server}"),
+        CheckId::LoadBalancerAclOutbound => format!("from {addresses} to {server}"),
+        CheckId::LoadBalancerAclInbound | CheckId::SecurityGroupReplyOutbound => {
+            format!("from {server} to {addresses}")
+        }
         // No rules judge it: its sentence stands above.
         CheckId::HealthCheckPort => return check.page_reason().to_owned(),
     };
@@ -105,15 +109,19 @@ fn legs(report: &Report, found: &RuleFinding) -> String {
 fn rules_do_not_allow(report: &Report, found: &RuleFinding, what: &str) -> String {
     let bound = bound(found.direction);
     let rules = match (found.layer, report.security_groups.as_slice()) {
-        (Layer::NetworkAcl, _) => {
+        (Layer::NetworkAcl | Layer::LoadBalancerAcl, _) => {
             let name = found.evidence.decided_by.object.as_deref().unwrap_or_default();
             format!("The {bound} rules of network ACL {name}")
         }
-        (Layer::SecurityGroup, []) => {
+        (Layer::SecurityGroup | Layer::SecurityGroupReply, []) => {
             return format!("There is no security group on the interface: no {bound} rules allow traffic {what}.");
         }
-        (Layer::SecurityGroup, [only]) => format!("The {bound} rules of security group {only}"),
-        (Layer::SecurityGroup, several) => format!("The {bound} rules of security groups {}", names(several)),
+        (Layer::SecurityGroup | Layer::SecurityGroupReply, [only]) => {
+            format!("The {bound} rules of security group {only}")
+        }
+        (Layer::SecurityGroup | Layer::SecurityGroupReply, several) => {
+            format!("The {bound} rules of security groups {}", names(several))
+        }
     };
     format!("{rules} do not allow traffic {what}.")
 }

@@ -82,13 +82,16 @@ pub fn patch(fix: &Fix, traffic: &Traffic) -> Option<String> {
         return None;
     }
     let array = match (fix.layer, fix.direction) {
-        (Layer::SecurityGroup, _) => "/spec/rules",
-        (Layer::NetworkAcl, Direction::Ingress) => "/spec/ingress",
-        (Layer::NetworkAcl, Direction::Egress) => "/spec/egress",
+        (Layer::SecurityGroup | Layer::SecurityGroupReply, _) => "/spec/rules",
+        (Layer::NetworkAcl | Layer::LoadBalancerAcl, Direction::Ingress) => "/spec/ingress",
+        (Layer::NetworkAcl | Layer::LoadBalancerAcl, Direction::Egress) => "/spec/egress",
     };
-    let rule = |rule: &NewRule| match fix.layer {
-        Layer::SecurityGroup => security_group_rule(traffic, rule),
-        Layer::NetworkAcl => acl_rule(traffic, rule),
+    let rule = |rule: &NewRule| {
+        if fix.layer.is_security_group() {
+            security_group_rule(traffic, rule)
+        } else {
+            acl_rule(traffic, rule)
+        }
     };
     let operations = fix.operations.iter().map(|operation| match operation {
         // "add" sets the member whether it is there or defaulted; "replace" would fail on a manifest that leaves it out.

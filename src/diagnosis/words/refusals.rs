@@ -12,7 +12,7 @@ pub fn too_intricate(case: &Case, TooIntricate { layer, direction }: TooIntricat
             };
             format!("NetworkACL {} spec.{array}", rules.set.name)
         }
-        (Layer::SecurityGroup, SecurityGroupState::Groups(groups), _) => {
+        (Layer::SecurityGroup, SecurityGroupState::Groups { groups, .. }, _) => {
             let kind = if groups.len() == 1 {
                 "SecurityGroup"
             } else {

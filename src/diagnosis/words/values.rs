@@ -111,9 +111,10 @@ pub fn impact(impact: Impact) -> &'static str {
 
 /// The kind of the objects of a layer.
 pub fn kind(layer: Layer) -> &'static str {
-    match layer {
-        Layer::SecurityGroup => "SecurityGroup",
-        Layer::NetworkAcl => "NetworkACL",
+    if layer.is_security_group() {
+        "SecurityGroup"
+    } else {
+        "NetworkACL"
     }
 }
 
