@@ -42,19 +42,19 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 #[allow(clippy::doc_markdown, reason = "the comments are the text of --help")]
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Kubeconfig file [default: $KUBECONFIG, then ~/.kube/config, then the pod's service account]
+    /// Path to the kubeconfig file [default: $KUBECONFIG, then ~/.kube/config, then the pod's service account]
     #[arg(long, value_name = "FILE", env = "ELB_DOCTOR_KUBECONFIG", help_heading = "Cluster")]
     kubeconfig: Option<PathBuf>,
 
-    /// Context of the kubeconfig [default: its current one]
+    /// Kubeconfig context to use [default: the current context]
     #[arg(long, value_name = "NAME", env = "ELB_DOCTOR_CONTEXT", help_heading = "Cluster")]
     context: Option<String>,
 
-    /// The one namespace to work on [default: all]
+    /// Watch this namespace only [default: all namespaces]
     #[arg(short, long, value_name = "NAME", env = "ELB_DOCTOR_NAMESPACE", value_parser = namespace, help_heading = "Cluster")]
     namespace: Option<String>,
 
-    /// Prefixes from which Shared load balancers probe, several with commas
+    /// Prefixes that Shared load balancers probe from, separated by commas
     #[arg(
         long = "shared-source",
         value_name = "CIDR",
@@ -66,23 +66,23 @@ pub struct Args {
     )]
     shared_sources: Vec<IpNet>,
 
-    /// Workers of each controller
+    /// Number of concurrent workers per controller
     #[arg(long, value_name = "N", env = "ELB_DOCTOR_WORKERS", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Work")]
     workers: u16,
 
-    /// Minutes between two looks at everything; 0: only what changes is looked at
+    /// Check every object again after this many minutes; 0 checks objects only when something changes
     #[arg(long, value_name = "MINUTES", env = "ELB_DOCTOR_RESYNC", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=525_600), help_heading = "Work")]
     resync: u32,
 
-    /// Seconds without a sign of life of a watch after which nothing is written that was read from it
+    /// Write nothing that depends on a watch that has been silent for this many seconds
     #[arg(long, value_name = "SECONDS", env = "ELB_DOCTOR_MAX_VIEW_AGE", default_value_t = MAX_VIEW_AGE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3_600), hide = true, help_heading = "Work")]
     max_view_age: u64,
 
-    /// Write only while holding a lease, so that several replicas are safe
+    /// Write only while holding a lease, so that several replicas can run safely
     #[arg(long, env = "ELB_DOCTOR_LEADER_ELECTION", value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", help_heading = "Replicas")]
     leader_election: bool,
 
-    /// Name of the lease
+    /// Name of the lease for leader election
     #[arg(
         long,
         value_name = "NAME",
@@ -92,15 +92,15 @@ pub struct Args {
     )]
     lease_name: String,
 
-    /// Namespace of the lease [default: $POD_NAMESPACE, then the kubeconfig's or the pod's namespace]
+    /// Namespace of that lease [default: $POD_NAMESPACE, then the kubeconfig's or the pod's namespace]
     #[arg(long, value_name = "NAME", env = "ELB_DOCTOR_LEASE_NAMESPACE", value_parser = namespace, help_heading = "Replicas")]
     lease_namespace: Option<String>,
 
-    /// Name of this replica among all [default: $POD_NAME or the host's name, and a random part]
+    /// Name of this replica in the lease [default: $POD_NAME or the host name, plus a random suffix]
     #[arg(long, value_name = "NAME", env = "ELB_DOCTOR_IDENTITY", help_heading = "Replicas")]
     identity: Option<String>,
 
-    /// Address of /livez, /readyz and /metrics [default: port 8080, in a pod on all addresses, else on 127.0.0.1]
+    /// Address to serve /livez, /readyz and /metrics on [default: port 8080, on all addresses in a pod, otherwise on 127.0.0.1]
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -109,11 +109,11 @@ pub struct Args {
     )]
     admin_addr: Option<SocketAddr>,
 
-    /// How a line of the log looks
+    /// Log format
     #[arg(long, value_name = "FORMAT", env = "ELB_DOCTOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, help_heading = "Operation")]
     log_format: LogFormat,
 
-    /// What is logged: off, error, warn, info, debug, trace, or directives such as info,elb_doctor=debug
+    /// Log level: off, error, warn, info, debug, trace, or directives such as info,elb_doctor=debug
     #[arg(long, value_name = "FILTER", env = "ELB_DOCTOR_LOG_LEVEL", default_value = "info", value_parser = filter, help_heading = "Operation")]
     log_level: String,
 }

@@ -15,10 +15,10 @@ use tracing_subscriber::{
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum LogFormat {
-    /// For a person.
+    /// Text for people.
     #[default]
     Text,
-    /// For a machine: one JSON object for each line.
+    /// One JSON object per line.
     Json,
 }
 

@@ -179,112 +179,116 @@ impl Metrics {
             diagnosis_seconds: Histogram::new(DIAGNOSIS_BUCKETS),
         };
         let registry = &mut all.registry;
-        registry.register("workqueue_depth", "Keys that wait for a worker", all.depth.clone());
+        registry.register("workqueue_depth", "Keys waiting for a worker", all.depth.clone());
         registry.register("workqueue_adds", "Keys added", all.adds.clone());
         registry.register(
             "workqueue_retries",
-            "Keys added again after a failure",
+            "Keys requeued after a failure",
             all.retries.clone(),
         );
         registry.register(
             "workqueue_queue_duration_seconds",
-            "How long a key waited for a worker",
+            "Time a key waited for a worker",
             all.waited.clone(),
         );
         registry.register(
             "workqueue_work_duration_seconds",
-            "How long a worker had a key",
+            "Time a worker spent on a key",
             all.worked.clone(),
         );
         registry.register(
             "controller_runtime_reconcile",
-            "Reconciles by result",
+            "Reconciliations, by result",
             all.reconciles.clone(),
         );
         registry.register(
             "controller_runtime_reconcile_errors",
-            "Reconciles that failed",
+            "Reconciliations that failed",
             all.errors.clone(),
         );
         registry.register(
             "controller_runtime_reconcile_panics",
-            "Reconciles that panicked",
+            "Reconciliations that panicked",
             all.panics.clone(),
         );
         registry.register(
             "controller_runtime_reconcile_time_seconds",
-            "How long a reconcile took, its write included",
+            "Duration of a reconciliation, including its write",
             all.times.clone(),
         );
         registry.register(
             "controller_runtime_active_workers",
-            "Workers that have a key now",
+            "Workers that are busy",
             all.active.clone(),
         );
         registry.register(
             "controller_runtime_max_concurrent_reconciles",
-            "Workers there are",
+            "Number of workers",
             all.workers.clone(),
         );
         registry.register(
             "leader_election_master_status",
-            "1 while this process holds the lease, else 0",
+            "1 if this process holds the lease, otherwise 0",
             all.leader.clone(),
         );
         registry.register(
             "elb_doctor_diagnoses",
-            "Verdicts written, by outcome: FaultsFound, NoFaultFound, or the reason of the refusal",
+            "Diagnoses written, by outcome: FaultsFound, NoFaultFound or the reason for the refusal",
             all.diagnoses.clone(),
         );
         registry.register(
             "elb_doctor_failed_checks",
-            "Failed checks in verdicts that were written, by check id",
+            "Failed checks in the diagnoses written, by check ID",
             all.failed_checks.clone(),
         );
         registry.register(
             "elb_doctor_diagnosis_duration_seconds",
-            "How long a diagnosis took, from the objects to the status",
+            "Duration of a diagnosis, from the objects to the status",
             all.diagnosis_seconds.clone(),
         );
         registry.register(
             "elb_doctor_report_disagreements",
-            "Verdicts written that contradict what the reported reason proves",
+            "Diagnoses written that contradict the reported reason",
             all.disagreements.clone(),
         );
         registry.register(
             "elb_doctor_status_writes",
-            "Writes of status (and deletions of expired requests), by kind and result",
+            "Status writes (and deletions of expired requests), by kind and result",
             all.writes.clone(),
         );
         registry.register(
             "elb_doctor_watch_errors",
-            "Watches that broke or could not start, by kind",
+            "Watches that failed or could not start, by kind",
             all.watch_errors.clone(),
         );
-        registry.register("elb_doctor_objects", "Objects known, by kind", all.objects.clone());
+        registry.register(
+            "elb_doctor_objects",
+            "Objects in the cache, by kind",
+            all.objects.clone(),
+        );
         registry.register(
             "elb_doctor_view_age_seconds",
-            "Time since it was last proved that all changes of a kind are known, by kind",
+            "Time since the cache of a kind was last known to be up to date, by kind",
             all.view_ages.clone(),
         );
         registry.register(
             "elb_doctor_unreadable_objects",
-            "Objects that were delivered and could not be read, by kind",
+            "Objects received that could not be read, by kind",
             all.unreadable.clone(),
         );
         registry.register(
             "elb_doctor_lists",
-            "Times that a kind was listed whole, by kind",
+            "Full lists from the API server, by kind",
             all.lists.clone(),
         );
         registry.register(
             "elb_doctor_events",
-            "Kubernetes events, by result: published, failed, superseded (a later one of the object came before it was published), dropped",
+            "Kubernetes events, by result: published, failed, superseded (a newer event for the same object replaced it) or dropped",
             all.events.clone(),
         );
         registry.register(
             "elb_doctor_events_waiting",
-            "Kubernetes events that wait until their rate allows them",
+            "Kubernetes events held back by the rate limit",
             all.events_waiting.clone(),
         );
         registry.register(
@@ -294,12 +298,12 @@ impl Metrics {
         );
         registry.register(
             "elb_doctor_admin_connections_closed",
-            "Connections to the admin port that were closed because there were too many",
+            "Connections to the admin port closed because too many were open",
             all.closed_admin_connections.clone(),
         );
         registry.register(
             "elb_doctor_build",
-            "The running version",
+            "Version of the running program",
             Info::new(BuildLabels {
                 version: env!("CARGO_PKG_VERSION"),
             }),
