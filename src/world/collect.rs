@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     api::v1alpha1::{
-        AddressGroup, BackendServer, HealthCheck, HealthCheckProtocol, HealthState, Kind, LoadBalancer,
-        LoadBalancerType, NetworkACL, SecurityGroup, Subnet,
+        AddressGroup, BackendServer, HealthCheck, HealthCheckProtocol, HealthState, Kind, LoadBalancer, NetworkACL,
+        SecurityGroup, Subnet,
     },
     engine::{Case, Leg, NetworkAclState, RuleSet, Rules, SecurityGroupState, SpanSet, Traffic},
 };
@@ -29,12 +29,14 @@ pub struct Collected {
     pub displayed_reason: String,
     /// What to diagnose, or why not.
     pub case: Result<Case, Refusal>,
-    /// Kind of its load balancer, where that is there.
-    pub load_balancer_type: Option<LoadBalancerType>,
+    /// Its load balancer, where that is there.
+    pub load_balancer: Option<Arc<LoadBalancer>>,
     /// The health check of its group, where that is there.
     pub health_check: Option<Arc<HealthCheck>>,
     /// Where the health check sources come from, where there are any.
     pub source_origin: Option<SourceOrigin>,
+    /// Whether nobody set from where Shared load balancers probe: some regions use other prefixes too.
+    pub default_shared_sources: bool,
     /// The names of its security groups in order.
     pub security_groups: Vec<String>,
     /// The ids that the annotation `elb-doctor.dev/accept` lists, of the backend server and its load balancer, as written.
@@ -83,9 +85,10 @@ impl World {
             displayed,
             displayed_reason: displayed_reason.to_owned(),
             case,
-            load_balancer_type: balancer.map(|balancer| balancer.object.spec.type_),
+            load_balancer: balancer.map(|balancer| Arc::clone(&balancer.object)),
             health_check,
             source_origin: sources.map(|(_, origin)| origin),
+            default_shared_sources: self.shared_sources.are_default,
             security_groups: spec
                 .security_group_refs
                 .iter()

@@ -73,14 +73,18 @@ impl Default for Settings {
 struct SharedSources {
     v4: SpanSet<u128>,
     v6: SpanSet<u128>,
+    /// Whether they are those that no setting changed.
+    are_default: bool,
 }
 
 impl SharedSources {
     fn new(settings: &Settings) -> Self {
+        let are_default = settings.shared_sources == Settings::default().shared_sources;
         let (v4, v6): (Vec<_>, Vec<_>) = settings.shared_sources.iter().partition(|net| net.addr().is_ipv4());
         Self {
             v4: v4.into_iter().map(prefix_span).collect(),
             v6: v6.into_iter().map(prefix_span).collect(),
+            are_default,
         }
     }
 

@@ -108,7 +108,8 @@ pub(super) fn next_steps(
     let route = NextStep::WayBack {
         to: traffic.sources.min(),
     };
-    let shared = collected.load_balancer_type == Some(LoadBalancerType::Shared);
+    let balancer = collected.load_balancer.as_deref();
+    let shared = balancer.is_some_and(|balancer| balancer.spec.type_ == LoadBalancerType::Shared);
     let mut out = Vec::new();
     if collected.backend.spec.weight == 0 && shared {
         out.push(NextStep::ZeroWeight);
