@@ -750,7 +750,11 @@ async fn client() -> Client {
 }
 
 fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
-    let plural = format!("{}s", kind.to_lowercase());
+    let plural = elb_doctor::world::Kind::ALL
+        .iter()
+        .find(|known| known.name() == kind)
+        .unwrap()
+        .plural();
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("elb-doctor.dev", "v1alpha1", kind), &plural);
     Api::namespaced_with(client.clone(), "default", &resource)

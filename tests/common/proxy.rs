@@ -106,9 +106,8 @@ impl Proxy {
     }
 
     /// Ends every watch and answers the next one of each kind that what it wants to go on from is gone.
-    pub fn expire_watches(&self, plurals: &[&str]) {
-        *self.shared.expired.lock().unwrap_or_else(PoisonError::into_inner) =
-            plurals.iter().map(|&plural| plural.to_owned()).collect();
+    pub fn expire_watches(&self, plurals: &[String]) {
+        *self.shared.expired.lock().unwrap_or_else(PoisonError::into_inner) = plurals.to_vec();
         self.cut_watches();
     }
 

@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use elb_doctor::world::Kind;
 use serde_json::{Value, json};
 
 use crate::{
     poison, raw,
     raw::{As, wait},
     replica::{Replica, apply, kubectl},
-    stage::{self, Namespace, Neighbour, PLURALS, alone, cluster_wide},
+    stage::{self, Namespace, Neighbour, alone, cluster_wide},
 };
 
 /// The limit that the deployment sets, in KiB.
@@ -133,9 +134,9 @@ fn a_hostile_namespace_harms_nobody_else() {
         "--user=careless",
     ]);
     heavy_rules(&ns.0);
-    for plural in PLURALS {
+    for kind in Kind::ALL {
         for (name, fields) in poison::poisons() {
-            poison::poison(&ns.0, plural, name, &fields);
+            poison::poison(&ns.0, *kind, name, &fields);
         }
     }
     let groups: Vec<Value> = (0..16)

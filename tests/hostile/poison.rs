@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use elb_doctor::world::Kind;
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,28 +10,21 @@ use crate::{
     proxy::Proxy,
     raw::{self, As, wait},
     replica::{Replica, condition, eventually, kubeconfig, kubectl, patch, until, until_failed},
-    stage::{Namespace, Neighbour, PLURALS, alone, forget_lease, health, object, server},
+    stage::{Namespace, Neighbour, alone, forget_lease, health, object, plurals, server},
 };
 
-/// A specification that is fine, for each kind by its plural.
-fn spec(plural: &str) -> (&'static str, Value) {
-    match plural {
-        "subnets" => ("Subnet", json!({ "cidrs": ["10.9.0.0/24"] })),
-        "loadbalancers" => (
-            "LoadBalancer",
-            json!({ "type": "Shared", "listeners": [], "backendServerGroups": [] }),
-        ),
-        "securitygroups" => ("SecurityGroup", json!({ "rules": [] })),
-        "networkacls" => ("NetworkACL", json!({ "subnetRefs": [] })),
-        "addressgroups" => ("AddressGroup", json!({ "addresses": ["10.9.0.1"] })),
-        "troubleshootrequests" => (
-            "TroubleshootRequest",
-            json!({ "loadBalancerRef": { "name": "poisoned" } }),
-        ),
-        _ => (
-            "BackendServer",
-            json!({ "loadBalancerRef": { "name": "poisoned" }, "backendServerGroup": "none", "type": "IP", "address": "10.9.0.1", "port": 1 }),
-        ),
+/// A specification that is fine. Every kind has one: a new kind does not compile without.
+fn spec(kind: Kind) -> Value {
+    match kind {
+        Kind::Subnet => json!({ "cidrs": ["10.9.0.0/24"] }),
+        Kind::LoadBalancer => json!({ "type": "Shared", "listeners": [], "backendServerGroups": [] }),
+        Kind::SecurityGroup => json!({ "rules": [] }),
+        Kind::NetworkACL => json!({ "subnetRefs": [] }),
+        Kind::AddressGroup => json!({ "addresses": ["10.9.0.1"] }),
+        Kind::TroubleshootRequest => json!({ "loadBalancerRef": { "name": "poisoned" } }),
+        Kind::BackendServer => {
+            json!({ "loadBalancerRef": { "name": "poisoned" }, "backendServerGroup": "none", "type": "IP", "address": "10.9.0.1", "port": 1 })
+        }
     }
 }
 
@@ -49,16 +43,15 @@ pub fn poisons() -> [(&'static str, String); 2] {
 }
 
 /// What a user with the role `edit` in that namespace makes; true where the API server takes it.
-pub fn poison(namespace: &str, plural: &str, name: &str, managed_fields: &str) {
-    let (kind, spec) = spec(plural);
-    let text = object(kind, name, &spec).replacen(
+pub fn poison(namespace: &str, kind: Kind, name: &str, managed_fields: &str) {
+    let text = object(kind.name(), name, &spec(kind)).replacen(
         &format!(r#""name":"{name}""#),
         &format!(r#""name":"{name}","managedFields":{managed_fields}"#),
         1,
     );
     assert!(text.contains("managedFields"), "{text}");
     let careless = As::User("careless".into());
-    wait(raw::create(&careless, namespace, plural, text)).good();
+    wait(raw::create(&careless, namespace, &kind.plural(), text)).good();
 }
 
 /// The neighbour's verdict follows what it was read from.
@@ -99,15 +92,15 @@ fn what_types_cannot_hold_is_one_unreadable_object() {
     follows(neighbour.namespace());
 
     // While it runs.
-    for plural in PLURALS {
+    for kind in Kind::ALL {
         for (name, fields) in poisons() {
-            poison(&poisoned.0, plural, name, &fields);
+            poison(&poisoned.0, *kind, name, &fields);
         }
     }
     follows(neighbour.namespace());
     follows(&poisoned.0);
     // It begins its lists and watches anew, as after a restart of the API server.
-    proxy.expire_watches(&PLURALS);
+    proxy.expire_watches(&plurals());
     std::thread::sleep(Duration::from_secs(3));
     follows(neighbour.namespace());
     follows(&poisoned.0);

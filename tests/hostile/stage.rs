@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use elb_doctor::world::Kind;
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,15 +17,9 @@ use crate::{
 };
 
 /// Plural names of all kinds.
-pub const PLURALS: [&str; 7] = [
-    "subnets",
-    "loadbalancers",
-    "backendservers",
-    "securitygroups",
-    "networkacls",
-    "addressgroups",
-    "troubleshootrequests",
-];
+pub fn plurals() -> Vec<String> {
+    Kind::ALL.iter().map(|kind| kind.plural()).collect()
+}
 
 /// Held for writing by a test whose controller sees every namespace, for reading by those that keep to their own.
 static CLUSTER: RwLock<()> = RwLock::new(());
@@ -104,7 +99,7 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         wait(async {
-            for plural in PLURALS {
+            for plural in plurals() {
                 let path = format!("{}/namespaces/{}/{plural}", raw::GROUP, self.0);
                 ask(&As::Admin, "DELETE", &path, "application/json", "").await;
             }
