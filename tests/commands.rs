@@ -191,6 +191,20 @@ const STEPS: &[Step] = &[
         0,
         &["What remains"],
     ),
+    Typed(
+        "elb-doctor explain ID",
+        Nobody,
+        "elb-doctor explain check_hc_config_port",
+        0,
+        &["check_hc_config_port", "The port configured for the health check"],
+    ),
+    Typed(
+        "elb-doctor explain REASON",
+        Nobody,
+        "elb-doctor explain ReferenceNotFound",
+        0,
+        &["An object that the diagnosis needs is missing."],
+    ),
     // examples/troubleshoot-request.yaml.
     Typed(
         "kubectl apply -f troubleshoot-request.yaml",

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::AutoStream;
 use clap::ValueEnum;
 use ipnet::IpNet;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -19,6 +19,7 @@ use super::{
     args,
     exit::{FAULTS, INVALID},
     table,
+    terminal::{self, Color},
 };
 use crate::{
     api::v1alpha1::{BackendServer, BackendServerStatus, HealthState, ReportedHealth, conditions::reasons},
@@ -72,25 +73,6 @@ enum Format {
     Yaml,
 }
 
-/// What `--color` takes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Color {
-    Auto,
-    Always,
-    Never,
-}
-
-impl From<Color> for ColorChoice {
-    fn from(color: Color) -> Self {
-        match color {
-            // Looks at the terminal, at NO_COLOR (https://no-color.org) and at CLICOLOR.
-            Color::Auto => Self::Auto,
-            Color::Always => Self::AlwaysAnsi,
-            Color::Never => Self::Never,
-        }
-    }
-}
-
 /// Diagnoses what the files hold.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let limits = Limits {
@@ -109,7 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match args.output {
         Format::Table => {
-            let text = table::render(&assessments, width());
+            let text = table::render(&assessments, terminal::width());
             AutoStream::new(io::stdout().lock(), args.color.into()).write_all(text.as_bytes())?;
         }
         Format::Json => {
@@ -260,11 +242,4 @@ fn warn_of_refusals(assessments: &[Assessment]) {
         let line = format!("BackendServer {name} not diagnosed: {reason}: {}", refusal.message);
         let _ = writeln!(err, "warning: {}", clean(&line));
     }
-}
-
-/// Columns to fill: the terminal's, else `COLUMNS`, else 80; within what reads well.
-fn width() -> usize {
-    let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
-    let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
-    terminal.or_else(variable).unwrap_or(80).clamp(40, 120)
 }

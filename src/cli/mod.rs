@@ -1,11 +1,13 @@
-//! The command line: `elb-doctor run | diagnose | crds`.
+//! The command line: `elb-doctor run | diagnose | explain | crds`.
 
 mod args;
 mod crds;
 mod diagnose;
 mod exit;
+mod explain;
 pub mod run;
 mod table;
+mod terminal;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -27,6 +29,8 @@ enum Command {
     Run(run::Args),
     /// Diagnose manifests without a cluster
     Diagnose(diagnose::Args),
+    /// Explain a check or a reason: what it means, an example, what to do
+    Explain(explain::Args),
     /// Print the custom resource definitions
     Crds(crds::Args),
 }
@@ -37,6 +41,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(args),
         Command::Diagnose(args) => diagnose::run(args),
+        Command::Explain(args) => explain::run(&args),
         Command::Crds(args) => crds::run(args),
     };
     match result {

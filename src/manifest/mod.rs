@@ -17,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use self::hint::nearest;
 pub use self::problem::{Problem, Source};
 use self::{admission::Admission, input::Allowance, node::Node, schema::Violation};
 use crate::{
