@@ -67,6 +67,7 @@ impl Assessment {
     pub fn facts(&self) -> Facts {
         Facts {
             outcome: self.outcome_reason(),
+            refused: self.outcome.as_ref().err().map(|refusal| refusal.reason),
             failed: self.failed().collect(),
             disagreement: self.disagrees(),
         }
@@ -78,6 +79,8 @@ impl Assessment {
 pub struct Facts {
     /// The outcome in one word.
     pub outcome: &'static str,
+    /// Why there is no diagnosis, where there is none.
+    pub refused: Option<RefusalReason>,
     /// The failed items in table order.
     pub failed: Vec<CheckId>,
     /// Whether the reported reason cannot be what the rules predict.

@@ -36,6 +36,22 @@ impl RefusalReason {
         }
     }
 
+    /// Whether somebody has to put something right before a diagnosis can say anything.
+    #[must_use]
+    pub fn is_misconfiguration(self) -> bool {
+        match self {
+            Self::ReferenceNotFound
+            | Self::InvalidSpec
+            | Self::AmbiguousNetworkAcl
+            | Self::HealthCheckSourcesUnknown
+            | Self::TooIntricate => true,
+            Self::IpBackendUnsupported
+            | Self::NotAssociatedWithListener
+            | Self::HealthCheckDisabled
+            | Self::BackendNotUnhealthy => false,
+        }
+    }
+
     /// Whether the objects themselves are at fault, so that `Ready` is False.
     #[must_use]
     pub(crate) fn is_unready(self) -> bool {

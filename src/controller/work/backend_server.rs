@@ -7,10 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::{
     api::v1alpha1::{
         BackendServer, BackendServerStatus,
-        conditions::{
-            reasons,
-            types::{DIAGNOSED, FAULT_FOUND, HEALTHY, READY},
-        },
+        conditions::types::{DIAGNOSED, FAULT_FOUND, HEALTHY, READY},
     },
     diagnosis::{self, Facts},
     telemetry::Metrics,
@@ -22,15 +19,6 @@ use crate::controller::events::Transition;
 
 /// Reason of the event that tells of a backend server that became healthy.
 const RECOVERED: &str = "Recovered";
-
-/// Refusals that somebody has to put right before a diagnosis can say anything.
-const MISCONFIGURATIONS: [&str; 5] = [
-    reasons::REFERENCE_NOT_FOUND,
-    reasons::INVALID_SPEC,
-    reasons::AMBIGUOUS_NETWORK_ACL,
-    reasons::HEALTH_CHECK_SOURCES_UNKNOWN,
-    reasons::TOO_INTRICATE,
-];
 
 impl Reconciled for BackendServer {
     type Facts = Facts;
@@ -44,8 +32,8 @@ impl Reconciled for BackendServer {
         Some((status, assessment.facts()))
     }
 
-    fn transitions(observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
-        transitions(observed, desired)
+    fn transitions(facts: &Facts, observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
+        transitions(facts, observed, desired)
     }
 
     fn count(facts: &Facts, metrics: &Metrics) {
@@ -59,10 +47,10 @@ impl Reconciled for BackendServer {
     }
 }
 
-fn transitions(observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
-    let mut news = Vec::new();
+fn transitions(facts: &Facts, observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
+    let mut out = Vec::new();
     let mut tell = |warning, reason: &str, note: &str| {
-        news.push(Transition {
+        out.push(Transition {
             warning,
             reason: reason.into(),
             note: note.into(),
@@ -79,12 +67,10 @@ fn transitions(observed: &[Condition], desired: &[Condition]) -> Vec<Transition>
     if let Some(diagnosed) = condition(desired, DIAGNOSED)
         && is_new(diagnosed)
     {
-        match diagnosed.status.as_str() {
-            "True" if diagnosed.reason == reasons::NO_FAULT_FOUND => tell(false, &diagnosed.reason, &diagnosed.message),
-            "False" if MISCONFIGURATIONS.contains(&diagnosed.reason.as_str()) => {
-                tell(true, &diagnosed.reason, &diagnosed.message);
-            }
-            _ => {}
+        match facts.refused {
+            Some(reason) if reason.is_misconfiguration() => tell(true, &diagnosed.reason, &diagnosed.message),
+            None if facts.failed.is_empty() => tell(false, &diagnosed.reason, &diagnosed.message),
+            Some(_) | None => {}
         }
     }
     // A healthy backend is not diagnosed, but what is wrong with its configuration is said all the same.
@@ -101,13 +87,14 @@ fn transitions(observed: &[Condition], desired: &[Condition]) -> Vec<Transition>
     {
         tell(false, RECOVERED, &now.message);
     }
-    news
+    out
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
+    use crate::{engine::CheckId, world::RefusalReason};
 
     fn conditions(words: &[(&str, &str, &str)]) -> Vec<Condition> {
         let at = Time(jiff::Timestamp::UNIX_EPOCH);
@@ -125,8 +112,23 @@ mod tests {
     }
 
     fn told(observed: &[(&str, &str, &str)], desired: &[(&str, &str, &str)]) -> Vec<(bool, String)> {
-        let news = transitions(&conditions(observed), &conditions(desired));
-        news.into_iter().map(|news| (news.warning, news.reason)).collect()
+        let refused = match desired[2].2 {
+            "BackendNotUnhealthy" => Some(RefusalReason::BackendNotUnhealthy),
+            "ReferenceNotFound" => Some(RefusalReason::ReferenceNotFound),
+            _ => None,
+        };
+        let facts = Facts {
+            outcome: "",
+            refused,
+            failed: if desired[3].1 == "True" {
+                vec![CheckId::SecurityGroupInboundSource]
+            } else {
+                Vec::new()
+            },
+            disagreement: false,
+        };
+        let told = transitions(&facts, &conditions(observed), &conditions(desired));
+        told.into_iter().map(|one| (one.warning, one.reason)).collect()
     }
 
     const HEALTHY_NOW: [(&str, &str, &str); 4] = [
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn another_gravest_fault_is_news() {
+    fn another_gravest_fault_is_told() {
         let mut other = FAULTY;
         other[3] = ("FaultFound", "True", "NetworkACLInboundPort");
         assert_eq!(told(&FAULTY, &other), [(true, "NetworkACLInboundPort".into())]);

@@ -40,7 +40,7 @@ pub(in crate::controller) trait Reconciled:
     fn desired(world: &World, key: &Key, now: &Time, metrics: &Metrics) -> Option<(Self::Status, Self::Facts)>;
 
     /// What an admin should hear of when the conditions that are observed become those that are desired.
-    fn transitions(observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
+    fn transitions(_facts: &Self::Facts, observed: &[Condition], desired: &[Condition]) -> Vec<Transition> {
         readiness(observed, desired)
     }
 
@@ -94,7 +94,7 @@ pub(in crate::controller) async fn reconcile<K: Reconciled>(
     };
     K::count(&facts, &context.metrics);
     // Told only now: what was not written did not happen. A crash in between loses the event, never the verdict.
-    let transitions = K::transitions(before, desired.conditions());
+    let transitions = K::transitions(&facts, before, desired.conditions());
     context.events.tell(transitions, observed.object_ref(&()));
     context.cache.observe_answer(written.into());
     Ok(Outcome::AwaitChange)
@@ -148,9 +148,9 @@ mod tests {
     fn what_cannot_be_used_is_told_once_for_each_reason_and_so_is_its_recovery() {
         let (fine, broken) = (ready("True", "Reconciled"), ready("False", "InvalidSpec"));
         let told = |observed: &[Condition], desired: &[Condition]| {
-            let news = readiness(observed, desired);
-            news.into_iter()
-                .map(|news| (news.warning, news.reason))
+            let told = readiness(observed, desired);
+            told.into_iter()
+                .map(|one| (one.warning, one.reason))
                 .collect::<Vec<_>>()
         };
         assert_eq!(told(&[], &fine), []);
