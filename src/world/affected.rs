@@ -3,7 +3,7 @@
 //! Who reads whom:
 //!
 //! - a backend server: its load balancer and that one's subnets, its own subnet, its security groups and their address groups, the
-//!   network ACLs that claim its subnet and their address groups, and every network ACL that cannot be read;
+//!   network ACLs that claim one of these subnets and their address groups, and every network ACL that cannot be read;
 //! - a load balancer: its subnets, and the health that its backend servers show;
 //! - a security group: its address groups; a network ACL: these too, its subnets, and other ACLs that claim them;
 //! - a request: the backend server that it names, or all of its load balancer.
@@ -191,6 +191,10 @@ impl<'n, 'o> Walk<'n, 'o> {
                     }
                     for backend in self.namespace.users(Kind::Subnet, &subnet.name, Kind::BackendServer) {
                         self.backend_server(backend);
+                    }
+                    // Their probes leave there.
+                    for balancer in self.namespace.users(Kind::Subnet, &subnet.name, Kind::LoadBalancer) {
+                        self.load_balancer(balancer);
                     }
                     let rivals = self.namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL);
                     self.names.network_acls.extend(rivals.cloned());

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use crate::{
     api::v1alpha1::{
-        AddressGroup, BackendServer, HealthCheck, HealthCheckProtocol, HealthState, Kind, LoadBalancer, NetworkACL,
+        AddressGroup, BackendServer, HealthCheck, HealthCheckProtocol, HealthState, LoadBalancer, NetworkACL,
         SecurityGroup, Subnet,
     },
-    engine::{Case, Leg, NetworkAclState, RuleSet, Rules, SecurityGroupState, SpanSet, Traffic},
+    engine::{Case, Leg, LoadBalancerEnd, NetworkAclState, RuleSet, Rules, SecurityGroupState, SpanSet, Traffic},
 };
 
 use super::{
-    Key, Namespace, SourceOrigin, World, displayed,
+    Key, Namespace, SourceOrigin, UnjudgedSubnet, World, displayed,
+    ends::{self, Ends},
     entry::Readable,
     refusal::Refusal,
     refusals::{self, Input},
@@ -41,6 +42,8 @@ pub struct Collected {
     pub security_groups: Vec<String>,
     /// The ids that the annotation `elb-doctor.dev/accept` lists, of the backend server and its load balancer, as written.
     pub accept: Vec<String>,
+    /// The subnets of its load balancer that are not judged although probes leave there, since two network ACLs claim each.
+    pub unjudged_subnets: Vec<UnjudgedSubnet>,
     /// The objects whose rules decide: what a fix changes.
     pub rule_objects: RuleObjects,
 }
@@ -52,7 +55,7 @@ pub struct RuleObjects {
     pub security_groups: Vec<Arc<SecurityGroup>>,
     /// The network ACL of its subnet.
     pub network_acl: Option<Arc<NetworkACL>>,
-    /// The network ACLs in force where the load balancer probes from.
+    /// The network ACLs in force where the load balancer probes from; one of several subnets more than once.
     pub load_balancer_acls: Vec<Arc<NetworkACL>>,
 }
 
@@ -68,9 +71,11 @@ impl World {
         let sources = balancer.and_then(|found| sources::find(namespace, &self.shared_sources, backend, found));
         let input = Input::new((namespace, &key.name), backend, balancer, sources.as_ref());
         let health_check = input.group.and_then(|group| group.health_check.clone());
-        let case = match refusals::refusal(&input) {
+        let refusal = refusals::refusal(&input);
+        let ends = refusal.is_none().then(|| ends::find(&input)).unwrap_or_default();
+        let case = match refusal {
             Some(refusal) => Err(refusal),
-            None => case(&input).ok_or_else(|| refusals::sources_unknown(&input)),
+            None => case(&input, &ends).ok_or_else(|| refusals::sources_unknown(&input)),
         };
         let (displayed, displayed_reason) = displayed::health(namespace, &backend.object);
         Some(Collected {
@@ -79,8 +84,9 @@ impl World {
                     .map(|group| Arc::clone(&group.object))
                     .collect(),
                 network_acl: readable_acl(namespace, backend).map(|acl| Arc::clone(&acl.object)),
-                load_balancer_acls: Vec::new(),
+                load_balancer_acls: ends.judged.iter().map(|end| Arc::clone(&end.acl.object)).collect(),
             },
+            unjudged_subnets: ends.unjudged,
             accept: Vec::new(),
             displayed,
             displayed_reason: displayed_reason.to_owned(),
@@ -100,7 +106,7 @@ impl World {
 }
 
 /// The case of a backend server that is diagnosed; `None` when what probes it is not known, which is a refusal.
-fn case(input: &Input<'_>) -> Option<Case> {
+fn case(input: &Input<'_>, ends: &Ends<'_>) -> Option<Case> {
     let Input { namespace, backend, .. } = input;
     let spec = &backend.object.spec;
     let (family, local) = backend.compiled.probed?;
@@ -119,12 +125,18 @@ fn case(input: &Input<'_>) -> Option<Case> {
     let subnet = spec.subnet_ref.as_ref();
     let prefixes = subnet.and_then(|subnet| namespace.readable::<Subnet>(&subnet.name));
     let prefixes = prefixes.map(|subnet| subnet.compiled.prefixes(family));
+    let ends = ends.judged.iter().map(|end| LoadBalancerEnd {
+        subnet: end.subnet.into(),
+        prefixes: end.prefixes.to_vec(),
+        rules: rules(namespace, &end.acl.compiled.rules),
+        stateful: end.acl.object.spec.stateful,
+    });
     Some(Case {
         configured_port,
         backend_port: spec.port,
         security_groups: security_groups(namespace, backend),
         network_acl: network_acl(namespace, backend),
-        load_balancer_ends: Vec::new(),
+        load_balancer_ends: ends.collect(),
         subnet: prefixes.unwrap_or_default().to_vec(),
         traffic: Traffic {
             family,
@@ -158,7 +170,7 @@ fn readable_groups<'a>(
 
 fn readable_acl<'a>(namespace: &'a Namespace, backend: &Readable<BackendServer>) -> Option<&'a Readable<NetworkACL>> {
     let subnet = backend.object.spec.subnet_ref.as_ref()?;
-    let acl = namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL).next()?;
+    let acl = ends::claims(namespace, &subnet.name).next()?;
     namespace.readable::<NetworkACL>(acl)
 }
 

@@ -89,23 +89,21 @@ fn content(kind: Kind) -> BoxedStrategy<Value> {
                 }, "status": {"health": health, "conditions": conditions}})
             })
             .boxed(),
-        Kind::SecurityGroup => prop::collection::vec(remote(), 0..3)
-            .prop_map(|remotes| {
+        Kind::SecurityGroup => (prop::collection::vec(remote(), 0..3), prop::bool::weighted(0.7))
+            .prop_map(|(remotes, stateful)| {
                 let rules = remotes.into_iter().enumerate().map(|(at, (direction, remote, enabled))| {
                     json!({"name": format!("r{at}"), "direction": direction, "remote": remote, "enabled": enabled})
                 });
-                json!({"spec": {"rules": rules.collect::<Vec<_>>()}})
+                json!({"spec": {"stateful": stateful, "rules": rules.collect::<Vec<_>>()}})
             })
             .boxed(),
-        Kind::NetworkACL => (any::<bool>(), prop::collection::vec(name(Kind::Subnet), 0..3), prop::collection::vec((endpoint(), one_of(&["Allow", "Deny"])), 0..3))
-            .prop_map(|(enabled, subnets, rules)| {
-                let rules = rules.into_iter().enumerate().map(|(at, (source, action))| {
-                    json!({"name": format!("r{at}"), "action": action, "source": source})
-                });
+        Kind::NetworkACL => (prop::bool::weighted(0.8), any::<bool>(), prop::collection::vec(name(Kind::Subnet), 0..3), acl_rules(), acl_rules())
+            .prop_map(|(enabled, stateful, subnets, ingress, egress)| {
                 json!({"spec": {
                     "enabled": enabled,
+                    "stateful": stateful,
                     "subnetRefs": subnets.into_iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
-                    "ingress": rules.collect::<Vec<_>>(), "egress": [],
+                    "ingress": ingress, "egress": egress,
                 }})
             })
             .boxed(),
@@ -134,6 +132,20 @@ fn remote() -> impl Strategy<Value = (&'static str, Value, bool)> {
         name(Kind::SecurityGroup).prop_map(|name| json!({"securityGroupRef": {"name": name}})),
     ];
     (one_of(&["Ingress", "Egress"]), remote, prop::bool::weighted(0.8))
+}
+
+fn acl_rules() -> impl Strategy<Value = Vec<Value>> {
+    let rule = (
+        one_of(&["source", "destination"]),
+        endpoint(),
+        one_of(&["Allow", "Deny"]),
+    );
+    prop::collection::vec(rule, 0..3).prop_map(|rules| {
+        let rules = rules.into_iter().enumerate();
+        let rules = rules
+            .map(|(at, (end, endpoint, action))| json!({"name": format!("r{at}"), "action": action, end: endpoint}));
+        rules.collect()
+    })
 }
 
 fn endpoint() -> impl Strategy<Value = Value> {

@@ -307,6 +307,13 @@ mod tests {
             let rule = json!({"name": "r", "direction": "Ingress", "enabled": enabled, "remote": {"addressGroupRef": {"name": "wasps"}}});
             Change::Field(Kind::SecurityGroup, "hedge", "/rules", json!([rule]))
         };
+        const ACL_NAMES_NOTHING: &str =
+            "NetworkACL ditch spec.egress[0] (e).destination.addressGroupRef.name: AddressGroup \"wasps\" not found";
+        let acl = |subnet: &str, enabled: bool, group: &str| {
+            let rule = json!({"name": "e", "action": "Allow", "destination": {"addressGroupRef": {"name": group}}});
+            let spec = json!({"enabled": enabled, "subnetRefs": [{"name": subnet}], "ingress": [], "egress": [rule]});
+            Change::More(Kind::NetworkACL, "ditch", spec)
+        };
         table(
             reference_not_found,
             vec![
@@ -350,6 +357,12 @@ mod tests {
                     ),
                     None,
                 ),
+                // Of every network ACL that claims the server's subnet or the load balancer's, also where none would decide.
+                (acl("lawn", true, "wasps"), Some(ACL_NAMES_NOTHING)),
+                (acl("lane", true, "wasps"), Some(ACL_NAMES_NOTHING)),
+                (acl("lane", false, "wasps"), Some(ACL_NAMES_NOTHING)),
+                (acl("lane", true, "bees"), None),
+                (acl("meadow", true, "wasps"), None),
                 // What is there and cannot be read is not missing.
                 (Change::Damaged(Kind::LoadBalancer, "gate"), None),
                 (Change::Damaged(Kind::Subnet, "lawn"), None),
@@ -365,6 +378,13 @@ mod tests {
 
     #[test]
     fn an_object_that_cannot_be_used() {
+        let acl = |subnet: &str| {
+            let rule = json!({"name": "e", "action": "Allow", "destination": {"cidr": "10.1.0.5/24"}});
+            let spec = json!({"enabled": false, "subnetRefs": [{"name": subnet}], "ingress": [], "egress": [rule]});
+            Change::More(Kind::NetworkACL, "ditch", spec)
+        };
+        let stateless =
+            |name: &'static str| Change::More(Kind::SecurityGroup, name, json!({"stateful": false, "rules": []}));
         let cidr = |kind, name| Change::Field(kind, name, "/cidrs", json!(["10.1.0.5/24"]));
         table(
             invalid_spec,
@@ -402,8 +422,49 @@ mod tests {
                     Some("BackendServer plum spec.address"),
                 ),
                 (Change::Gone(Kind::Subnet, "lawn"), None),
+                // Probes leave through it, were it on.
+                (
+                    acl("lane"),
+                    Some("NetworkACL ditch spec.egress[0] (e).destination.cidr"),
+                ),
+                (acl("meadow"), None),
+                // All groups of an interface are of one sort, whatever port security says; others are nobody's concern.
+                (stateless("fence"), None),
             ],
         );
+    }
+
+    #[test]
+    fn stateful_and_stateless_groups_on_one_interface() {
+        let world = |sorts: &[bool], port_security: bool| {
+            let mut world = world(&Change::None);
+            let mut refs = Vec::new();
+            for (at, stateful) in sorts.iter().enumerate() {
+                let name = ["hedge", "fence", "wall"][at];
+                refs.push(json!({"name": name}));
+                let manifest = json!({"metadata": {"namespace": "orchard", "name": name}, "spec": {"stateful": stateful, "rules": []}});
+                world.set(Incoming::from(Kind::SecurityGroup.visit(Read(manifest))));
+            }
+            let spec = json!({"loadBalancerRef": {"name": "gate"}, "backendServerGroup": "herd", "port": 8080, "address": "10.1.0.9",
+                "subnetRef": {"name": "lawn"}, "securityGroupRefs": refs, "portSecurityEnabled": port_security});
+            let status = json!({"health": {"state": "Unhealthy"}, "conditions": []});
+            let manifest =
+                json!({"metadata": {"namespace": "orchard", "name": "plum"}, "spec": spec, "status": status});
+            world.set(Incoming::from(Kind::BackendServer.visit(Read(manifest))));
+            world.collect(&Key::new("orchard", "plum")).unwrap().case
+        };
+        for port_security in [true, false] {
+            for of_one_sort in [&[true, true, true][..], &[false, false], &[false], &[]] {
+                assert!(world(of_one_sort, port_security).is_ok(), "{of_one_sort:?}");
+            }
+            let refusal = world(&[false, false, true], port_security).unwrap_err();
+            assert_eq!(refusal.reason, RefusalReason::InvalidSpec);
+            assert_eq!(
+                refusal.message,
+                "BackendServer plum spec.securityGroupRefs: security group wall is stateful and hedge is not; \
+                 groups of one interface are all of one sort"
+            );
+        }
     }
 
     #[test]

@@ -5,10 +5,12 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use crate::api::v1alpha1::{AddressGroup, BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet};
+use crate::api::v1alpha1::{
+    AddressGroup, BackendServer, BackendServerSpec, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet,
+};
 
 use super::{
-    Key, Namespace, World,
+    Key, Namespace, World, ends,
     entry::{Entry, Readable},
     kinds::{CompiledRules, Issue},
     namespace::WorldKind,
@@ -109,13 +111,7 @@ impl<'n> Search<'n> {
 
         if let Some(subnet) = &spec.subnet_ref {
             self.subnet(&subnet.name, &user, || "spec.subnetRef.name".into());
-            for acl in self.namespace.users(Kind::Subnet, &subnet.name, Kind::NetworkACL) {
-                self.network_acl(acl);
-            }
-            // Which subnets an unreadable ACL claims is not known: it may be this one.
-            if let Some(acl) = self.namespace.unreadable_acl() {
-                self.network_acl(acl);
-            }
+            self.network_acls_of(&subnet.name);
         } else {
             self.invalid(&compiled.lacks_subnet);
         }
@@ -127,7 +123,40 @@ impl<'n> Search<'n> {
                 self.rules(&format!("SecurityGroup {name}"), &group.compiled);
             }
         }
+        self.mixed_groups(&object.spec, &user);
         self.invalid(&compiled.violations);
+
+        // Probes leave through the network ACLs of these.
+        let balancer = self.namespace.readable::<LoadBalancer>(balancer);
+        let subnets = balancer.map(|balancer| &balancer.object.spec.backend_subnet_refs);
+        for subnet in subnets.into_iter().flatten() {
+            self.network_acls_of(&subnet.name);
+        }
+        // Which subnets an unreadable ACL claims is not known: it may be one of these.
+        if spec.subnet_ref.is_some() || subnets.is_some_and(|subnets| !subnets.is_empty()) {
+            if let Some(acl) = self.namespace.unreadable_acl() {
+                self.network_acl(acl);
+            }
+        }
+    }
+
+    /// The groups of one interface are all stateful or all stateless.
+    fn mixed_groups(&mut self, spec: &BackendServerSpec, user: &str) {
+        let known = |name: &str| self.namespace.readable::<SecurityGroup>(name);
+        let of_sort = |stateful: bool| {
+            let mut groups = spec.security_group_refs.iter();
+            groups.find(|group| known(&group.name).is_some_and(|known| known.object.spec.stateful == stateful))
+        };
+        if let (Some(stateful), Some(stateless)) = (of_sort(true), of_sort(false)) {
+            let (stateful, stateless) = (&stateful.name, &stateless.name);
+            self.invalid(&[Violation {
+                object: user.to_owned(),
+                field: "spec.securityGroupRefs".into(),
+                message: format!(
+                    "security group {stateful} is stateful and {stateless} is not; groups of one interface are all of one sort"
+                ),
+            }]);
+        }
     }
 
     fn load_balancer(&mut self, found: &Found<'n, LoadBalancer>) {
@@ -142,6 +171,13 @@ impl<'n> Search<'n> {
     fn subnet(&mut self, name: &str, user: &str, field: impl FnOnce() -> String) {
         if let Some(Found::New(_, subnet)) = self.named::<Subnet>(name, user, field) {
             self.invalid(&subnet.compiled.violations);
+        }
+    }
+
+    /// All network ACLs that claim a subnet, switched on or not.
+    fn network_acls_of(&mut self, subnet: &str) {
+        for acl in ends::claims(self.namespace, subnet) {
+            self.network_acl(acl);
         }
     }
 
