@@ -7,7 +7,7 @@ use crate::{
         AddressMatch, Case, Direction, Layer, NetworkAclState, Part, Prefix, SecurityGroupState, Verdict, Why,
         covering_prefixes,
     },
-    world::{Collected, SourceOrigin},
+    world::{Collected, SourceOrigin, UnjudgedSubnet},
 };
 
 /// One note.
@@ -42,6 +42,8 @@ pub enum Note {
     AssumedWholeSubnets(Vec<String>),
     /// Where in these prefixes, shared by many, the probing addresses are is not known.
     AssumedWholeShared(Vec<Prefix>),
+    /// Probes leave a subnet of the load balancer that two network ACLs claim.
+    SubnetNotJudged(UnjudgedSubnet),
     /// The probed address is not in the server's subnet.
     AddressOutsideSubnet {
         /// Name of the subnet.
@@ -102,6 +104,8 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
         }
         Some(SourceOrigin::Member | SourceOrigin::Exact) | None => {}
     }
+    let unjudged = collected.unjudged_subnets.iter().cloned();
+    out.extend(unjudged.map(Note::SubnetNotJudged));
     if !case.subnet.is_empty() && !case.subnet.iter().any(|prefix| prefix.contains(case.traffic.local)) {
         out.push(Note::AddressOutsideSubnet { subnet: subnet() });
     }

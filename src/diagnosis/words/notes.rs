@@ -3,6 +3,7 @@
 use crate::{
     engine::{Values, format_address},
     text::clean_for_json,
+    world::UnjudgedSubnet,
 };
 
 use super::{
@@ -41,6 +42,10 @@ fn note(report: &Report, note: &Note) -> String {
         Note::AssumedWholeShared(prefixes) => {
             let prefixes = sentence(&Values::Prefixes(family, prefixes.clone()), family);
             format!("Assumed: probes come from all of shared {prefixes}")
+        }
+        Note::SubnetNotJudged(UnjudgedSubnet { subnet, acls }) => {
+            let [first, second] = acls;
+            format!("Not judged: network ACLs {first} and {second} both claim subnet {subnet}")
         }
         Note::AddressOutsideSubnet { subnet } => {
             let local = format_address(family, report.traffic.local);
