@@ -2,7 +2,7 @@
 // takes `engine` as it finds it.
 
 use engine::{
-    Action, AddressMatch, AddressSet, Case, Direction, Family, Leg, NetworkAclState, PortMatch, ProtocolMatch, Rule, RuleSet,
+    Action, AddressMatch, AddressSet, Case, Direction, Family, HealthCheckPorts, Leg, NetworkAclState, PortMatch, ProtocolMatch, Rule, RuleSet,
     Rules, SecurityGroupState, Span, SpanSet, Traffic,
 };
 
@@ -277,7 +277,7 @@ fn case_of(security_groups: SecurityGroupState, network_acl: NetworkAclState) ->
             local: LOCAL,
             port: PORT,
         },
-        configured_port: None,
+        health_check_ports: HealthCheckPorts::default(),
         backend_port: PORT,
         security_groups,
         network_acl,

@@ -47,13 +47,30 @@ pub struct LoadBalancerEnd {
     pub stateful: bool,
 }
 
+/// Where a health check port is set, for item 17.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct HealthCheckPorts {
+    /// The one that is set for this backend server alone.
+    pub own: Option<u16>,
+    /// The one of its group.
+    pub group: Option<u16>,
+}
+
+impl HealthCheckPorts {
+    /// The one that counts (semantics §2); `None` when none is set, so that the backend server's own port is probed.
+    #[must_use]
+    pub fn configured(self) -> Option<u16> {
+        self.own.or(self.group)
+    }
+}
+
 /// One diagnosis to make.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// The health check traffic.
     pub traffic: Traffic,
-    /// The health check port where one is set for the member or the group, for item 17.
-    pub configured_port: Option<u16>,
+    /// Where a health check port is set.
+    pub health_check_ports: HealthCheckPorts,
     /// The backend server's own port.
     pub backend_port: u16,
     /// Security groups.

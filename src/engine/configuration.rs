@@ -25,7 +25,7 @@ pub(crate) fn judge(setting: Setting, case: &Case) -> Outcome {
 
 /// A health check port is set, for the member or the group, and is not the backend server's own.
 fn port(case: &Case) -> Outcome {
-    match case.configured_port {
+    match case.health_check_ports.configured() {
         None => Outcome::NotApplicable(Why::NoHealthCheckPort),
         Some(port) if port == case.backend_port => Outcome::Passed,
         Some(port) => Outcome::Failed(Finding::Configuration {

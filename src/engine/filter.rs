@@ -1,5 +1,7 @@
 //! Which packets a list of rules drops: the first rule that matches decides, nothing matched is denied.
 
+use std::sync::Arc;
+
 use super::{
     Action, AddressGroups, Family, Leg, Region, Rule, Traffic,
     work::{Exhausted, Work},
@@ -12,6 +14,8 @@ pub struct Segment<'a> {
     pub rules: &'a [Rule],
     /// The address groups that they name.
     pub groups: AddressGroups<'a>,
+    /// The security groups whose members the object's rules name in this direction, those of the other family too.
+    pub members: &'a [Arc<str>],
 }
 
 /// Rules in the order of evaluation: those of the first object, then of the second, and so on.

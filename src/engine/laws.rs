@@ -9,8 +9,9 @@ use std::{
 use proptest::prelude::*;
 
 use super::{
-    Action, AddressGroups, AddressMatch, AddressSet, Case, CheckId, Direction, Family, Layer, Leg, NetworkAclState,
-    PortMatch, ProtocolMatch, Region, Rule, RuleSet, Rules, SecurityGroupState, Span, SpanSet, Traffic,
+    Action, AddressGroups, AddressMatch, AddressSet, Case, CheckId, Dimension, Direction, Family, HealthCheckPorts,
+    Layer, Leg, NetworkAclState, PortMatch, ProtocolMatch, Region, Rule, RuleSet, Rules, SecurityGroupState, Span,
+    SpanSet, Traffic,
     bounds::families::{ALL_HARD, hard_case},
     diagnose,
     filter::{Filter, Segment},
@@ -132,20 +133,16 @@ struct Examples {
 }
 
 impl Examples {
-    fn new(rules: &[Rule], protocol: u8, pinned: Pinned, packets: &[Tuple]) -> Self {
+    fn new(segment: &Segment<'_>, protocol: u8, pinned: Pinned, packets: &[Tuple]) -> Self {
+        let rules = segment.rules;
         let mut out = Self {
             pinned,
             like: HashSet::new(),
         };
-        let groups = ["a", "b"].into_iter().filter(|group| {
-            !pinned.remote
-                && rules
-                    .iter()
-                    .any(|rule| rule.remote == AddressMatch::Members((*group).into()))
-        });
-        let groups: Vec<&str> = groups.collect();
-        let by_group: Vec<Vec<Rule>> = groups
+        let by_group: Vec<Vec<Rule>> = segment
+            .members
             .iter()
+            .filter(|_| !pinned.remote)
             .map(|group| {
                 let own = rules.iter().filter(|rule| rule.remote.contains_members_of(group));
                 own.map(|rule| Rule {
@@ -233,9 +230,30 @@ fn groups() -> AddressGroups<'static> {
 }
 
 fn segment(rules: &[Rule]) -> Segment<'_> {
+    segment_beside(rules, false)
+}
+
+/// Rules whose security group has rules of the other family that name the group "c", or not.
+fn segment_beside(rules: &[Rule], others: bool) -> Segment<'_> {
+    static MEMBERS: LazyLock<[Vec<Arc<str>>; 8]> = LazyLock::new(|| {
+        std::array::from_fn(|bits| {
+            let names = ["a", "b", "c"].into_iter().enumerate();
+            names
+                .filter(|(at, _)| bits >> at & 1 == 1)
+                .map(|(_, name)| name.into())
+                .collect()
+        })
+    });
+    let names = |group: &str| {
+        rules
+            .iter()
+            .any(|rule| rule.remote == AddressMatch::Members(group.into()))
+    };
+    let bits = usize::from(names("a")) | usize::from(names("b")) << 1 | usize::from(others) << 2;
     Segment {
         rules,
         groups: groups(),
+        members: &MEMBERS[bits],
     }
 }
 
@@ -275,7 +293,7 @@ fn case(traffic: Traffic, layer: Layer, direction: Direction, rules: &[Rule]) ->
     }
     Case {
         traffic,
-        configured_port: None,
+        health_check_ports: HealthCheckPorts::default(),
         backend_port: PORT,
         security_groups: groups,
         network_acl: acl,
@@ -393,12 +411,13 @@ proptest! {
 
     #[test]
     fn reachable_is_what_some_packet_like_it_shows(
-        traffic in traffic(), rules in rules(), pinned in pins(), mut work in ways(),
+        traffic in traffic(), rules in rules(), pinned in pins(), mut work in ways(), others: bool,
     ) {
-        let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
+        let segment = segment_beside(&rules, others);
+        let filter = Filter { family: Family::V4, segments: &[segment] };
         let leg = traffic.legs[0];
         let packets = packets(&rules);
-        let examples = Examples::new(&rules, leg.protocol(Family::V4), pinned, &packets);
+        let examples = Examples::new(&segment, leg.protocol(Family::V4), pinned, &packets);
         let reached = filter.reachable(&traffic, leg, pinned, &traffic.required(), &mut work).unwrap();
         let required = packets.iter().filter(|p| (p.0, p.3, p.4) == (6, LOCAL, PORT));
         for p in required.filter(|p| traffic.sources.contains(p.1) && p.2 > 0) {
@@ -631,6 +650,59 @@ fn both_ways_agree_on_hard_rule_lists() {
                     .yes
             };
             assert!(same(&reached(1 << 20), &reached(128)), "{kind:?} {pinned:?}");
+        }
+    }
+}
+
+/// A group that a rule of the other family names is an abstract address of the direction, too (semantics §3): here it alone shows
+/// that a rule without remote allows anything.
+#[test]
+fn a_group_that_a_rule_of_the_other_family_names_is_an_address_of_the_direction() {
+    let half = 1u128 << 31;
+    let halves = [
+        Span {
+            first: 0,
+            last: half - 1,
+        },
+        Span {
+            first: half,
+            last: half * 2 - 1,
+        },
+    ];
+    for names in [false, true] {
+        let mut set = RuleSet::new("web");
+        for (index, span) in (0..).zip(halves) {
+            let remote = AddressMatch::Set(span.into());
+            set.push(Direction::Ingress, Family::V4, Rule { remote, ..deny(index) });
+        }
+        let allow = Rule {
+            action: Action::Allow,
+            ..deny(2)
+        };
+        set.push(Direction::Ingress, Family::V4, allow.clone());
+        if names {
+            let remote = AddressMatch::Members("web".into());
+            set.push(Direction::Ingress, Family::V6, Rule { remote, ..allow });
+        }
+        let traffic = Traffic {
+            family: Family::V4,
+            legs: vec![Leg::Tcp],
+            sources: Span { first: 10, last: 20 }.into(),
+            local: LOCAL,
+            port: PORT,
+        };
+        let mut case = case(traffic, Layer::SecurityGroup, Direction::Ingress, &[]);
+        case.security_groups = SecurityGroupState::Groups {
+            groups: vec![Rules::without_groups(set)],
+            stateful: true,
+        };
+        let verdict = diagnose(&case).unwrap();
+        let failed = verdict.outcomes.of_side(Layer::SecurityGroup, Direction::Ingress);
+        let failed: Vec<_> = failed.map(|found| found.dimension).collect();
+        if names {
+            assert_eq!(failed, [Dimension::Remote]);
+        } else {
+            assert_eq!(failed.len(), 3, "{failed:?}");
         }
     }
 }

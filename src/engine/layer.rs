@@ -108,6 +108,7 @@ impl Rules {
                 family,
                 by_slot: &self.groups,
             },
+            members: self.set.members(direction),
         }
     }
 }

@@ -34,7 +34,7 @@ mod walk;
 mod work;
 
 pub use address::{Family, Prefix, covering_prefixes, format_address, format_prefix, number, prefix_span};
-pub use case::{Case, LoadBalancerEnd, NetworkAclState, SecurityGroupState};
+pub use case::{Case, HealthCheckPorts, LoadBalancerEnd, NetworkAclState, SecurityGroupState};
 pub use check::{Category, CheckId, Dimension, Severity};
 pub use configuration::PortFix;
 pub use diagnose::{TooIntricate, Verdict, diagnose};

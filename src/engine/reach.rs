@@ -211,15 +211,12 @@ impl Filter<'_> {
         Ok((yes, denies.collect()))
     }
 
-    /// The security groups whose members rules name: one abstract address each, outside every prefix (semantics §3). A rule
-    /// that does not concern the question names its group all the same.
+    /// The security groups whose members rules of the direction name: one abstract address each, outside every prefix
+    /// (semantics §3). A rule that does not concern the question, or is of the other family, names its group all the same.
     fn members(&self) -> Vec<&str> {
-        let mut out: Vec<&str> = self
-            .rules()
-            .filter_map(|(.., rule)| match &rule.remote {
-                AddressMatch::Members(group) => Some(&**group),
-                _ => None,
-            })
+        let segments = self.segments.iter();
+        let mut out: Vec<&str> = segments
+            .flat_map(|segment| segment.members.iter().map(|group| &**group))
             .collect();
         out.sort_unstable();
         out.dedup();

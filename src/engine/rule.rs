@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use super::{Family, Span, SpanSet, span::contains};
+use ipnet::IpNet;
+
+use super::{Family, Span, SpanSet, address::prefix_span, span::contains};
 
 /// What a rule does with a packet that it matches.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -127,7 +129,7 @@ impl<'a> AddressGroups<'a> {
 /// Which addresses a rule matches at one end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AddressMatch {
-    /// Every address of the family, and every interface in a group.
+    /// Every address of the family, and every interface in a group: no address is given, or the family's whole prefix.
     Any,
     /// These addresses.
     Set(SpanSet<u128>),
@@ -138,6 +140,17 @@ pub enum AddressMatch {
 }
 
 impl AddressMatch {
+    /// The addresses of a prefix. That of the whole family matches interfaces in groups, too; an address group that holds the whole
+    /// family does not (semantics §3).
+    #[must_use]
+    pub fn prefix(prefix: &IpNet) -> Self {
+        if prefix.prefix_len() == 0 {
+            Self::Any
+        } else {
+            Self::Set(prefix_span(prefix).into())
+        }
+    }
+
     /// Whether the address is matched.
     #[inline]
     #[must_use]
@@ -255,6 +268,8 @@ pub struct RuleSet {
     /// Name of the object.
     pub name: Arc<str>,
     lists: [Vec<Rule>; 4],
+    /// The security groups whose members rules of each direction name, those of both families; sorted, each once.
+    members: [Vec<Arc<str>>; 2],
     /// Names of the address groups that its rules refer to, by slot, each once.
     pub group_names: Vec<Arc<str>>,
     /// How many rules of each direction are written in it, disabled ones too: an object holds so many and no more.
@@ -286,8 +301,28 @@ impl RuleSet {
         self.lists.get(Self::at(direction, family)).map_or(&[], Vec::as_slice)
     }
 
+    /// The security groups whose members rules of a direction name, whichever family the rules are of: sorted, each once.
+    #[must_use]
+    pub fn members(&self, direction: Direction) -> &[Arc<str>] {
+        let [ingress, egress] = &self.members;
+        match direction {
+            Direction::Ingress => ingress,
+            Direction::Egress => egress,
+        }
+    }
+
     /// Adds a rule at the end of its list.
     pub fn push(&mut self, direction: Direction, family: Family, rule: Rule) {
+        if let AddressMatch::Members(group) = &rule.remote {
+            let [ingress, egress] = &mut self.members;
+            let members = match direction {
+                Direction::Ingress => ingress,
+                Direction::Egress => egress,
+            };
+            if let Err(at) = members.binary_search(group) {
+                members.insert(at, Arc::clone(group));
+            }
+        }
         if let Some(list) = self.lists.get_mut(Self::at(direction, family)) {
             list.push(rule);
         }

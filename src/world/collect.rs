@@ -7,7 +7,10 @@ use crate::{
         AddressGroup, BackendServer, HealthCheck, HealthCheckProtocol, HealthState, LoadBalancer, NetworkACL,
         SecurityGroup, Subnet,
     },
-    engine::{Case, Leg, LoadBalancerEnd, NetworkAclState, RuleSet, Rules, SecurityGroupState, SpanSet, Traffic},
+    engine::{
+        Case, HealthCheckPorts, Leg, LoadBalancerEnd, NetworkAclState, RuleSet, Rules, SecurityGroupState, SpanSet,
+        Traffic,
+    },
 };
 
 use super::{
@@ -112,8 +115,10 @@ fn case(input: &Input<'_>, ends: &Ends<'_>) -> Option<Case> {
     let (family, local) = backend.compiled.probed?;
     let check = input.group?.health_check.as_ref()?;
     let (sources, _) = input.sources?;
-    let own_port = spec.health_check.as_ref().and_then(|own| own.port);
-    let configured_port = own_port.or(check.port);
+    let health_check_ports = HealthCheckPorts {
+        own: spec.health_check.as_ref().and_then(|own| own.port),
+        group: check.port,
+    };
     let legs = match check.protocol {
         HealthCheckProtocol::UdpConnect => vec![Leg::Udp, Leg::Icmp],
         HealthCheckProtocol::TCP
@@ -132,7 +137,7 @@ fn case(input: &Input<'_>, ends: &Ends<'_>) -> Option<Case> {
         stateful: end.acl.object.spec.stateful,
     });
     Some(Case {
-        configured_port,
+        health_check_ports,
         backend_port: spec.port,
         security_groups: security_groups(namespace, backend),
         network_acl: network_acl(namespace, backend),
@@ -143,7 +148,7 @@ fn case(input: &Input<'_>, ends: &Ends<'_>) -> Option<Case> {
             legs,
             sources: SpanSet::clone(sources),
             local,
-            port: configured_port.unwrap_or(spec.port),
+            port: health_check_ports.configured().unwrap_or(spec.port),
         },
     })
 }

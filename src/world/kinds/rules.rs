@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::invalid;
 use crate::{
     api::v1alpha1::{IpVersion, RuleAction},
-    engine::{Action, AddressMatch, Family, PortMatch, ProtocolMatch, RuleSet, SpanSet, prefix_span},
+    engine::{Action, AddressMatch, Family, PortMatch, ProtocolMatch, RuleSet, SpanSet},
     world::{parse, refusal::Violation},
 };
 
@@ -186,7 +186,7 @@ impl Rule<'_> {
 
     pub(super) fn cidr(&mut self, end: &str, text: &str) -> AddressMatch {
         let message = match parse::prefix(text) {
-            Ok(net) if Family::of(net.addr()) == self.family => return AddressMatch::Set(prefix_span(&net).into()),
+            Ok(net) if Family::of(net.addr()) == self.family => return AddressMatch::prefix(&net),
             Ok(_) => {
                 let family = if self.family == Family::V4 { "IPv4" } else { "IPv6" };
                 format!("{text:?} is not of the rule's family, {family}")
