@@ -178,7 +178,8 @@ fn a_hostile_namespace_harms_nobody_else() {
         }
     });
     drop(open);
+    eprintln!("slowest verdict elsewhere {slowest:?}, most memory {} MiB", most / 1024);
     assert!(most < memory_limit(), "{} MiB", most / 1024);
-    assert!(slowest < Duration::from_secs(2), "a verdict elsewhere took {slowest:?}");
+    assert!(slowest < Duration::from_secs(1), "a verdict elsewhere took {slowest:?}");
     assert_eq!(stage::logged(&doctor, "standing by"), 0, "it lost the lease");
 }
