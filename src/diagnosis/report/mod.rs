@@ -15,7 +15,7 @@ use crate::{
 pub use fixes::{Fix, NewRule, Operation, Target};
 pub use notes::{AboutAcl, Note};
 pub use reported::{Disagreement, ReportedReason};
-pub use steps::{NextStep, Request, RequestKind};
+pub use steps::{Codes, NextStep, OtherSources, Request, RequestKind, Vantage};
 
 /// What is known of one backend server that was diagnosed.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct Report {
     pub impact: Impact,
     /// A change for each failing direction of each layer, where there is one.
     pub fixes: Vec<Fix>,
-    /// With no probe dropped: what remains, most likely first.
+    /// Where the rules do not explain the report: what remains, most likely first.
     pub next_steps: Vec<NextStep>,
     /// Why a layer passed as a whole, assumptions.
     pub notes: Vec<Note>,
@@ -50,17 +50,13 @@ impl Report {
         let check = collected.health_check.as_deref();
         let protocol = check.map_or(HealthCheckProtocol::TCP, |check| check.protocol);
         let reported = ReportedReason::of(collected);
-        let next_steps = match check {
-            Some(check) if verdict.dropped.is_none() => steps::next_steps(collected, check, &case.traffic, reported),
-            _ => Vec::new(),
-        };
         Self {
             backend: collected.backend.metadata.name.clone().unwrap_or_default(),
             security_groups: collected.security_groups.clone(),
             protocol,
             traffic: case.traffic.clone(),
             fixes: fixes::fixes(collected, case, &verdict.fixes),
-            next_steps,
+            next_steps: steps::next_steps(collected, &case.traffic, verdict.dropped, reported),
             notes: notes::notes(collected, case, &verdict),
             disagreement: reported::disagreement(reported, protocol, &verdict),
             dropped: verdict.dropped,

@@ -63,6 +63,11 @@ impl ReportedReason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 
+    /// Whether it proves that probes get through.
+    pub(super) fn proves_passage(self, protocol: HealthCheckProtocol) -> bool {
+        self.says(protocol) == Says::GetsThrough
+    }
+
     fn says(self, protocol: HealthCheckProtocol) -> Says {
         let udp = protocol == HealthCheckProtocol::UdpConnect;
         match self {
