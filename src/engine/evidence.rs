@@ -52,6 +52,8 @@ pub enum Has {
     Protocol(ProtocolMatch),
     /// Addresses or ports.
     Values(Values),
+    /// The addresses of the address group of this name.
+    AddressGroup(Arc<str>, Values),
     /// The interfaces that carry this security group.
     MembersOf(Arc<str>),
 }
@@ -193,7 +195,7 @@ fn nearest(side: &Side<'_>, traffic: &Traffic, packet: &Packet, decided: Option<
     Some(Nearest {
         object: Arc::clone(&object.name),
         rule: Arc::clone(&rule.name),
-        has: only.and_then(|dimension| has(groups, rule, dimension)),
+        has: only.and_then(|dimension| has(groups, &object.group_names, rule, dimension)),
         misses: missed,
         shadowed_by: decided.filter(|_| count == 0).map(|(_, deny)| Arc::clone(&deny.name)),
     })
@@ -222,12 +224,17 @@ fn misses(traffic: &Traffic, packet: &Packet, groups: AddressGroups<'_>, rule: &
 }
 
 /// What a rule has on a dimension; `None` where it says nothing about it.
-fn has(groups: AddressGroups<'_>, rule: &Rule, dimension: Dimension) -> Option<Has> {
+fn has(groups: AddressGroups<'_>, names: &[Arc<str>], rule: &Rule, dimension: Dimension) -> Option<Has> {
     let family = groups.family;
+    let prefixes = |address: &AddressMatch| {
+        let set = address.spans(groups).iter().copied().collect();
+        Values::Prefixes(family, covering_prefixes(family, &set))
+    };
     let addresses = |address: &AddressMatch| match address {
-        AddressMatch::Set(_) | AddressMatch::Group(_) => {
-            let set = address.spans(groups).iter().copied().collect();
-            Some(Has::Values(Values::Prefixes(family, covering_prefixes(family, &set))))
+        AddressMatch::Set(_) => Some(Has::Values(prefixes(address))),
+        AddressMatch::Group(slot) => {
+            let name = usize::try_from(*slot).ok().and_then(|slot| names.get(slot))?;
+            Some(Has::AddressGroup(Arc::clone(name), prefixes(address)))
         }
         AddressMatch::Members(group) => Some(Has::MembersOf(Arc::clone(group))),
         AddressMatch::Any => None,

@@ -7,7 +7,7 @@ use crate::{
 
 use super::{
     super::{report::Report, values},
-    values::{bound, names, names_a_prefix, page, protocol, sentence},
+    values::{address_group, bound, names, names_a_prefix, page, protocol, sentence},
 };
 
 /// Longest sentence, in bytes of JSON.
@@ -151,6 +151,7 @@ fn hint(report: &Report, found: &RuleFinding, nearest: &Nearest) -> Option<Strin
     let has = match nearest.has.as_ref()? {
         Has::Values(has) => sentence(has, family),
         Has::Protocol(has) => protocol(*has, family),
+        Has::AddressGroup(name, has) => address_group(name, has, family),
         Has::MembersOf(group) => {
             return Some(format!(
                 "rule {rule} allows only members of security group {group}, which probes are not"

@@ -47,6 +47,20 @@ pub fn sentence(values: &Values, family: Family) -> String {
     text::sentence_list(prefixes.iter().map(shown), MAX_NAMES)
 }
 
+/// An address group with a few of its addresses.
+pub fn address_group(name: &str, addresses: &Values, family: Family) -> String {
+    match addresses {
+        Values::Prefixes(_, prefixes) if prefixes.is_empty() => {
+            let version = match family {
+                Family::V4 => "IPv4",
+                Family::V6 => "IPv6",
+            };
+            format!("address group {name} (no {version} address)")
+        }
+        _ => format!("address group {name} ({})", sentence(addresses, family)),
+    }
+}
+
 /// Whether a sentence of these values names a prefix that is more than one address.
 pub fn names_a_prefix(values: &Values) -> bool {
     match values {
