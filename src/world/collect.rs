@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    Key, Namespace, SourceOrigin, UnjudgedSubnet, World, displayed,
+    Key, Namespace, SourceOrigin, UnjudgedSubnet, World, accept, displayed,
     ends::{self, Ends},
     entry::Readable,
     refusal::Refusal,
@@ -43,7 +43,8 @@ pub struct Collected {
     pub default_shared_sources: bool,
     /// The names of its security groups in order.
     pub security_groups: Vec<String>,
-    /// The ids that the annotation `elb-doctor.dev/accept` lists, of the backend server and its load balancer, as written.
+    /// The ids that the annotation `elb-doctor.dev/accept` of the backend server and of its load balancer lists, each once; of
+    /// those that are no ids the first few.
     pub accept: Vec<String>,
     /// The subnets of its load balancer that are not judged although probes leave there, since two network ACLs claim each.
     pub unjudged_subnets: Vec<UnjudgedSubnet>,
@@ -80,6 +81,11 @@ impl World {
             Some(refusal) => Err(refusal),
             None => case(&input, &ends).ok_or_else(|| refusals::sources_unknown(&input)),
         };
+        let annotated = [
+            Some(&backend.object.metadata),
+            balancer.map(|found| &found.object.metadata),
+        ];
+        let annotations = annotated.into_iter().flatten().filter_map(accept::written);
         let (displayed, displayed_reason) = displayed::health(namespace, &backend.object);
         Some(Collected {
             rule_objects: RuleObjects {
@@ -90,7 +96,7 @@ impl World {
                 load_balancer_acls: ends.judged.iter().map(|end| Arc::clone(&end.acl.object)).collect(),
             },
             unjudged_subnets: ends.unjudged,
-            accept: Vec::new(),
+            accept: accept::ids(annotations),
             displayed,
             displayed_reason: displayed_reason.to_owned(),
             case,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Affected, Incoming, Key, Kind, Settings, Unreadable, World};
 use crate::{
-    api::v1alpha1::{ApiObject, KindVisitor, Object},
+    api::v1alpha1::{ACCEPT_ANNOTATION, ApiObject, KindVisitor, Object},
     diagnosis,
 };
 
@@ -155,10 +155,25 @@ fn endpoint() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Ids of findings that may be advisory, and one that is none.
+fn accepted() -> impl Strategy<Value = &'static str> {
+    one_of(&[
+        "check_hc_config_port",
+        "security_group_check_hc_source_ip_egress, check_hc_config_port",
+        "security_group_check_hc_protocol_egress,security_group_check_hc_port_egress,security_group_check_hc_source_ip_egress",
+        "acl_check_hc_source_port_ingress",
+        "sheep",
+    ])
+}
+
 fn change() -> impl Strategy<Value = Change> {
     prop::sample::select(Kind::ALL).prop_flat_map(|kind| {
+        let content = (content(kind), prop::option::weighted(0.3, accepted())).prop_map(|(mut content, accepted)| {
+            content["annotations"] = accepted.map_or(Value::Null, |ids| json!({ ACCEPT_ANNOTATION: ids }));
+            content
+        });
         prop_oneof![
-            8 => (name(kind), content(kind)).prop_map(move |(name, content)| Change::Set(kind, name, content)),
+            8 => (name(kind), content).prop_map(move |(name, content)| Change::Set(kind, name, content)),
             1 => name(kind).prop_map(move |name| Change::Damage(kind, name)),
             2 => name(kind).prop_map(move |name| Change::Remove(kind, name)),
         ]
@@ -189,6 +204,7 @@ fn incoming(change: &Change, version: Option<u64>) -> Option<Incoming> {
             let mut manifest = content.clone();
             manifest["metadata"] = json!({
                 "namespace": NAMESPACE, "name": name, "resourceVersion": version.map(|version| version.to_string()),
+                "annotations": content["annotations"],
             });
             Some(kind.visit(Read(manifest)).into())
         }

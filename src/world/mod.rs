@@ -5,6 +5,7 @@
 //! logarithm of a namespace's size, also while clones are held. Every object is validated and compiled once, when its spec comes
 //! in, whatever door it comes in by; nothing later reads raw objects to decide.
 
+mod accept;
 mod affected;
 mod collect;
 mod counts;
@@ -372,5 +373,47 @@ mod tests {
         assert_eq!(world.observe_answer(hedge(11, 1, json!([]), Value::Null)), None);
         assert_eq!(world.count(Kind::SecurityGroup), 0);
         assert!(world.namespace("orchard").is_none());
+    }
+    #[test]
+    fn what_is_accepted_concerns_whoever_reads_it_and_other_annotations_nobody() {
+        let mut world = World::default();
+        let gate = |version: u64, annotations: Value| -> Incoming {
+            let balancer: LoadBalancer = serde_json::from_value(json!({
+                "metadata": {"namespace": "orchard", "name": "gate", "resourceVersion": version.to_string(), "annotations": annotations},
+                "spec": {"type": "Shared"}, "status": null,
+            }))
+            .unwrap();
+            balancer.into()
+        };
+        let member = |version: u64, name: &str, annotations: Value| -> Incoming {
+            let backend: BackendServer = serde_json::from_value(json!({
+                "metadata": {"namespace": "orchard", "name": name, "resourceVersion": version.to_string(), "annotations": annotations},
+                "spec": {"loadBalancerRef": {"name": "gate"}, "backendServerGroup": "herd", "address": "10.1.0.9", "port": 80},
+            }))
+            .unwrap();
+            backend.into()
+        };
+        world.observe(gate(1, Value::Null));
+        world.observe(member(1, "plum", Value::Null));
+        world.observe(member(1, "pear", Value::Null));
+        let [plum, pear] = ["plum", "pear"].map(|name| Key::new("orchard", name));
+
+        let other = json!({"shepherd": "tom"});
+        assert!(world.observe(gate(2, other.clone())).backend_servers.is_empty());
+        assert!(world.observe(member(2, "plum", other)).backend_servers.is_empty());
+
+        let accept = |ids: &str| json!({ (crate::api::v1alpha1::ACCEPT_ANNOTATION): ids });
+        let affected = world.observe(gate(3, accept("check_hc_config_port")));
+        assert_eq!(
+            affected.backend_servers.into_iter().collect::<Vec<_>>(),
+            [pear.clone(), plum.clone()]
+        );
+        let affected = world.observe(member(3, "plum", accept("goats, check_hc_config_port")));
+        assert_eq!(affected.backend_servers.into_iter().collect::<Vec<_>>(), [plum.clone()]);
+        assert_eq!(world.collect(&plum).unwrap().accept, ["goats", "check_hc_config_port"]);
+        assert_eq!(world.collect(&pear).unwrap().accept, ["check_hc_config_port"]);
+        let affected = world.observe(gate(4, Value::Null));
+        assert_eq!(affected.backend_servers.len(), 2);
+        assert!(world.collect(&pear).unwrap().accept.is_empty());
     }
 }

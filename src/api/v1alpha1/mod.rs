@@ -5,6 +5,7 @@
 )]
 
 mod address_group;
+mod annotations;
 mod backend_server;
 pub mod conditions;
 pub mod crds;
@@ -19,6 +20,7 @@ mod subnet;
 mod troubleshoot_request;
 
 pub use address_group::{AddressGroup, AddressGroupSpec};
+pub use annotations::{ACCEPT_ANNOTATION, ReadAnnotations};
 pub use backend_server::{
     BackendHealthCheck, BackendServer, BackendServerSpec, BackendServerStatus, BackendType, HealthState, ReportedHealth,
 };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wire;
 use crate::{
-    api::v1alpha1::{API_VERSION, ApiObject, Kind, KindVisitor, Object},
+    api::v1alpha1::{API_VERSION, ApiObject, Kind, KindVisitor, Object, ReadAnnotations},
     world::{Incoming, Key, Unreadable},
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Head {
     generation: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<ReadAnnotations>,
 }
 
 impl Head {
@@ -145,7 +147,26 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::v1alpha1::{BackendServer, HealthState};
+    use crate::api::v1alpha1::{ACCEPT_ANNOTATION, BackendServer, HealthState};
+
+    #[test]
+    fn of_the_annotations_only_the_one_that_is_read_is_kept() {
+        let kept = |annotations: Value| {
+            let json = json!({"metadata": {"name": "a", "namespace": "meadow", "annotations": annotations}, "spec": {"cidrs": []}});
+            let Some(Incoming::Readable { object, .. }) = read(Kind::Subnet, json.to_string().as_bytes()) else {
+                panic!("{annotations} is not read")
+            };
+            object.meta().annotations.clone().unwrap_or_default()
+        };
+        let accept = json!({ACCEPT_ANNOTATION: "x", "shepherd": "tom"});
+        assert_eq!(
+            kept(accept).into_iter().collect::<Vec<_>>(),
+            [(ACCEPT_ANNOTATION.into(), "x".into())]
+        );
+        for none in [json!(null), json!({}), json!({"shepherd": "tom"})] {
+            assert!(kept(none).is_empty());
+        }
+    }
 
     fn backend(status: &Value) -> Option<BackendServer> {
         let json = json!({

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use std::collections::HashMap;
 
-use crate::api::v1alpha1::{API_VERSION, ApiObject};
+use crate::api::v1alpha1::{API_VERSION, ApiObject, ReadAnnotations};
 
 use super::status::OwnStatus;
 
@@ -21,6 +21,8 @@ struct Head {
     generation: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_timestamp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<ReadAnnotations>,
 }
 
 /// An object as the API server holds it after a write.
@@ -122,13 +124,13 @@ pub(super) fn other_managers<S: OwnStatus>(list: &str, own: &str) -> Vec<String>
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::api::v1alpha1::{BackendServer, BackendServerStatus};
+    use crate::api::v1alpha1::{ACCEPT_ANNOTATION, BackendServer, BackendServerStatus};
 
     #[test]
     fn metadata_that_nobody_reads_makes_no_answer_unreadable() {
         let deep = "{\"f:x\":".repeat(500) + "{}" + &"}".repeat(500);
         let text = format!(
-            r#"{{"apiVersion":"elb-doctor.dev/v1alpha1","kind":"BackendServer","metadata":{{"name":"ewe-1","namespace":"meadow","uid":"u","resourceVersion":"7",
+            r#"{{"apiVersion":"elb-doctor.dev/v1alpha1","kind":"BackendServer","metadata":{{"name":"ewe-1","namespace":"meadow","uid":"u","resourceVersion":"7","annotations":{{"{ACCEPT_ANNOTATION}":"a","b":"c"}},
             "managedFields":[{{"manager":"evil","time":"9999-12-31T23:59:59-12:00","fieldsV1":{deep}}}]}},
             "spec":{{"loadBalancerRef":{{"name":"gate"}},"backendServerGroup":"herd","address":"10.2.0.11","port":80}},
             "status":{{"observedGeneration":1,"conditions":[]}}}}"#
@@ -137,6 +139,11 @@ mod tests {
         assert_eq!(answer.version(), "7");
         assert_eq!(answer.status().unwrap().len(), 2);
         let object = answer.object::<BackendServer>().unwrap();
+        let annotations = object.metadata.annotations.unwrap();
+        assert_eq!(
+            annotations.into_iter().collect::<Vec<_>>(),
+            [(ACCEPT_ANNOTATION.into(), "a".into())]
+        );
         assert_eq!(object.status.unwrap().observed_generation, Some(1));
     }
 

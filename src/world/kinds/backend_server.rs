@@ -6,7 +6,7 @@ use super::{invalid, kept_in};
 use crate::{
     api::v1alpha1::{BackendServer, BackendType, Diagnosis, Kind, ReportedHealth},
     engine::{Family, SpanSet, number},
-    world::{entry::Compile, parse, references::Node, refusal::Violation},
+    world::{accept, entry::Compile, parse, references::Node, refusal::Violation},
 };
 
 /// What diagnoses read of a backend server, and what is wrong with it.
@@ -95,7 +95,10 @@ impl Compile for BackendServer {
     }
 
     fn reads_same(&self, other: &Self) -> bool {
-        self.same_spec(other) && self.metadata.generation == other.metadata.generation && report(self) == report(other)
+        self.same_spec(other)
+            && self.metadata.generation == other.metadata.generation
+            && accept::written(&self.metadata) == accept::written(&other.metadata)
+            && report(self) == report(other)
     }
 
     fn same_own_status(&self, other: &Self) -> bool {

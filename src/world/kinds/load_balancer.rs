@@ -9,7 +9,7 @@ use super::{duplicates, invalid, kept_in};
 use crate::{
     api::v1alpha1::{HealthCheck, Kind, LoadBalancer},
     engine::{Family, SpanSet},
-    world::{entry::Compile, parse, references::Node, refusal::Violation},
+    world::{accept, entry::Compile, parse, references::Node, refusal::Violation},
 };
 
 /// What diagnoses read of a load balancer, and what is wrong with it.
@@ -115,5 +115,11 @@ impl Compile for LoadBalancer {
 
     fn same_spec(&self, other: &Self) -> bool {
         self.spec == other.spec
+    }
+
+    fn reads_same(&self, other: &Self) -> bool {
+        self.same_spec(other)
+            && self.metadata.generation == other.metadata.generation
+            && accept::written(&self.metadata) == accept::written(&other.metadata)
     }
 }
