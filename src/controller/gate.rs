@@ -81,7 +81,7 @@ impl State {
         let wait = retry_after.map_or(doubled.min(LAST), |wait| wait.min(LONGEST));
         // Not all replicas and programs at the same moment.
         let until = now + wait + wait.min(Duration::from_secs(1)).mul_f64(jitter / 4.0);
-        self.closed_until = Some(self.closed_until.map_or(until, |held| held.max(until)));
+        self.closed_until = Some(self.closed_until.map_or(until, |closed| closed.max(until)));
         self.allowed = Some(1);
         (again && self.in_a_row == 1).then_some(wait)
     }

@@ -529,9 +529,9 @@ impl Elector {
 
     fn announce(&self, leads: bool) {
         self.metrics.set_leader(&self.candidate.settings.name, leads);
-        self.leads.send_if_modified(|held| {
-            let changed = *held != leads;
-            *held = leads;
+        self.leads.send_if_modified(|leading| {
+            let changed = *leading != leads;
+            *leading = leads;
             changed
         });
     }

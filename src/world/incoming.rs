@@ -1,4 +1,4 @@
-//! What a door hands in: an object as it was read, or the news that one is there that cannot be read.
+//! What a door hands in: an object as it was read, or that one is there that cannot be read.
 //!
 //! Watches, relists and files all hand in the same, so that the controller and the command line judge alike.
 

@@ -166,7 +166,7 @@ impl Freshness {
         self.lock().values().all(|view| !view.is_stale(self.bound, now))
     }
 
-    /// The same as news. It changes no later than a second after the fact.
+    /// The same, to be awaited. It changes no later than a second after the fact.
     pub(in crate::controller) fn changes(&self) -> watch::Receiver<bool> {
         self.fresh.subscribe()
     }
@@ -209,7 +209,7 @@ impl Freshness {
         }
         let fresh = self.is_fresh_at(now);
         self.fresh
-            .send_if_modified(|held| std::mem::replace(held, fresh) != fresh);
+            .send_if_modified(|before| std::mem::replace(before, fresh) != fresh);
     }
 
     fn why(view: &View, now: Instant) -> String {

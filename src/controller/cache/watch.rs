@@ -17,7 +17,7 @@ use std::{
 use kube::Client;
 use serde::Deserialize;
 use tokio::{
-    sync::watch as news,
+    sync::watch as channel,
     time::{Instant, sleep, sleep_until},
 };
 use tracing::{debug, info, warn};
@@ -109,7 +109,7 @@ struct Watcher {
     kind: Kind,
     plural: String,
     backoff: Backoff,
-    relists: news::Receiver<u64>,
+    relists: channel::Receiver<u64>,
     /// Objects that vanished and are not forgotten yet.
     vanished: BTreeSet<Key>,
     /// When they are to be forgotten.
@@ -609,7 +609,7 @@ mod tests {
         assert_eq!(
             asked(90, 100, 105).await,
             (true, false),
-            "news came while the answer was under way"
+            "a change came while the answer was under way"
         );
         assert_eq!(
             asked(200, 100, 200).await,

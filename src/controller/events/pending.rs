@@ -46,7 +46,7 @@ impl Tenanted for Regarded {
 
 /// What is to be published of one object.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct ObjectTransitions {
     pub(super) object: ObjectReference,
     pub(super) transitions: Vec<Transition>,
     /// When that was.
@@ -56,7 +56,7 @@ pub(super) struct News {
 /// What to do now.
 #[derive(Debug)]
 pub(super) enum Next {
-    Publish(News),
+    Publish(ObjectTransitions),
     /// Some wait, but none may be published yet.
     Wait(Duration),
     Empty,
@@ -74,7 +74,7 @@ pub(super) struct Lost {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Pending {
-    news: HashMap<Regarded, News>,
+    latest: HashMap<Regarded, ObjectTransitions>,
     order: Line<Regarded>,
     of_namespace: HashMap<String, usize>,
     all: Bucket,
@@ -84,7 +84,7 @@ pub(super) struct Pending {
 impl Pending {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            news: HashMap::new(),
+            latest: HashMap::new(),
             order: Line::default(),
             of_namespace: HashMap::new(),
             all: Bucket::full(ALL, now),
@@ -93,29 +93,29 @@ impl Pending {
     }
 
     /// Takes the latest transitions of an object in the place of those that wait.
-    pub(super) fn add(&mut self, news: News) -> Lost {
+    pub(super) fn add(&mut self, told: ObjectTransitions) -> Lost {
         let word = |text: &Option<String>| text.clone().unwrap_or_default();
         let object = Regarded {
-            namespace: word(&news.object.namespace),
-            kind: word(&news.object.kind),
-            name: word(&news.object.name),
-            uid: word(&news.object.uid),
+            namespace: word(&told.object.namespace),
+            kind: word(&told.object.kind),
+            name: word(&told.object.name),
+            uid: word(&told.object.uid),
         };
-        if let Some(held) = self.news.get_mut(&object) {
-            let superseded = held.transitions.len();
-            *held = news;
+        if let Some(waiting) = self.latest.get_mut(&object) {
+            let superseded = waiting.transitions.len();
+            *waiting = told;
             return Lost { superseded, dropped: 0 };
         }
         let of_namespace = self.of_namespace.get(&object.namespace).copied().unwrap_or_default();
-        if self.news.len() >= OBJECTS || of_namespace >= OBJECTS_OF_NAMESPACE {
+        if self.latest.len() >= OBJECTS || of_namespace >= OBJECTS_OF_NAMESPACE {
             return Lost {
                 superseded: 0,
-                dropped: news.transitions.len(),
+                dropped: told.transitions.len(),
             };
         }
         *self.of_namespace.entry(object.namespace.clone()).or_default() += 1;
         self.order.push(object.clone());
-        self.news.insert(object, news);
+        self.latest.insert(object, told);
         Lost::default()
     }
 
@@ -142,23 +142,23 @@ impl Pending {
                 self.of_namespace.remove(&object.namespace);
             }
         }
-        let Some(news) = self.news.remove(&object) else {
+        let Some(told) = self.latest.remove(&object) else {
             return Next::Wait(TICK);
         };
-        self.all.take(news.transitions.len(), ALL, now);
+        self.all.take(told.transitions.len(), ALL, now);
         // One that is full again says no more than none.
         self.namespaces
             .retain(|_, bucket| bucket.level(NAMESPACE, now) < NAMESPACE.burst);
         self.namespaces
             .entry(object.namespace)
             .or_insert_with(|| Bucket::full(NAMESPACE, now))
-            .take(news.transitions.len(), NAMESPACE, now);
-        Next::Publish(news)
+            .take(told.transitions.len(), NAMESPACE, now);
+        Next::Publish(told)
     }
 
     /// How many wait.
     pub(super) fn waiting(&self) -> usize {
-        self.news.values().map(|news| news.transitions.len()).sum()
+        self.latest.values().map(|told| told.transitions.len()).sum()
     }
 }
 
@@ -167,8 +167,8 @@ impl Pending {
 mod tests {
     use super::*;
 
-    fn news(namespace: &str, name: &str, reason: &str) -> News {
-        News {
+    fn told(namespace: &str, name: &str, reason: &str) -> ObjectTransitions {
+        ObjectTransitions {
             object: ObjectReference {
                 namespace: Some(namespace.into()),
                 name: Some(name.into()),
@@ -189,11 +189,11 @@ mod tests {
         let (mut now, mut all) = (start, Vec::new());
         while now <= start + Duration::from_secs(seconds) {
             match pending.next(now) {
-                Next::Publish(news) => all.push(format!(
+                Next::Publish(told) => all.push(format!(
                     "{}/{} {}",
-                    news.object.namespace.unwrap(),
-                    news.object.name.unwrap(),
-                    news.transitions.first().unwrap().reason
+                    told.object.namespace.unwrap(),
+                    told.object.name.unwrap(),
+                    told.transitions.first().unwrap().reason
                 )),
                 Next::Wait(time) => now += time,
                 Next::Empty => break,
@@ -207,10 +207,10 @@ mod tests {
         let start = Instant::now();
         let mut pending = Pending::new(start);
         for number in 0..5_000 {
-            pending.add(news("flaps", &number.to_string(), "Up"));
+            pending.add(told("flaps", &number.to_string(), "Up"));
         }
         for number in 0..20 {
-            pending.add(news("calm", &number.to_string(), "Down"));
+            pending.add(told("calm", &number.to_string(), "Down"));
         }
         let first = published(&mut pending, start, 0);
         assert_eq!(first.iter().filter(|line| line.starts_with("flaps")).count(), 150);
@@ -219,11 +219,11 @@ mod tests {
         // Also when many flap and all is used up: the next one for the calm namespace is the next but few.
         for namespace in 0..5 {
             for number in 0..1_000 {
-                pending.add(news(&format!("flaps-{namespace}"), &number.to_string(), "Up"));
+                pending.add(told(&format!("flaps-{namespace}"), &number.to_string(), "Up"));
             }
         }
         published(&mut pending, start, 20);
-        pending.add(news("calm", "late", "Down"));
+        pending.add(told("calm", "late", "Down"));
         let soon = published(&mut pending, start + Duration::from_secs(20), 1);
         assert!(soon.contains(&"calm/late Down".to_owned()), "{soon:?}");
     }
@@ -234,11 +234,11 @@ mod tests {
         let mut pending = Pending::new(start);
         let mut lost = 0;
         for number in 0..3_000 {
-            pending.add(news("meadow", &number.to_string(), "Down"));
+            pending.add(told("meadow", &number.to_string(), "Down"));
         }
         assert_eq!(published(&mut pending, start, 0).len(), 150);
         for number in 0..3_000 {
-            lost += pending.add(news("meadow", &number.to_string(), "Up")).superseded;
+            lost += pending.add(told("meadow", &number.to_string(), "Up")).superseded;
         }
         assert_eq!(lost, 2_850, "counted");
         let rest = published(&mut pending, start, 400);
@@ -256,19 +256,19 @@ mod tests {
         let mut pending = Pending::new(start);
         let mut dropped = 0;
         for number in 0..10_000 {
-            dropped += pending.add(news("flaps", &number.to_string(), "Up")).dropped;
+            dropped += pending.add(told("flaps", &number.to_string(), "Up")).dropped;
         }
         assert_eq!(
             (pending.waiting(), dropped),
             (OBJECTS_OF_NAMESPACE, 10_000 - OBJECTS_OF_NAMESPACE)
         );
         assert_eq!(
-            pending.add(news("calm", "1", "Up")),
+            pending.add(told("calm", "1", "Up")),
             Lost::default(),
             "there is room for others"
         );
         for number in 0..10_000 {
-            pending.add(news(&number.to_string(), "1", "Up"));
+            pending.add(told(&number.to_string(), "1", "Up"));
         }
         assert_eq!(pending.waiting(), OBJECTS);
     }

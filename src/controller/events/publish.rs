@@ -27,7 +27,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{
-    pending::{Lost, News, Next, Pending},
+    pending::{Lost, Next, ObjectTransitions, Pending},
     transition::Transition,
 };
 use crate::{
@@ -114,7 +114,7 @@ impl Events {
             return;
         }
         let at = Timestamp::now();
-        let Lost { superseded, dropped } = self.shared.lock().pending.add(News {
+        let Lost { superseded, dropped } = self.shared.lock().pending.add(ObjectTransitions {
             object,
             transitions,
             at,
@@ -154,11 +154,11 @@ async fn publish(mut publisher: Publisher, shared: Arc<Shared>, gate: Gate, metr
             (next, state.closed)
         };
         match next {
-            Next::Publish(news) => {
-                for transition in &news.transitions {
+            Next::Publish(told) => {
+                for transition in &told.transitions {
                     let mut tries = 0;
                     let failed = loop {
-                        let answer = timeout(PUBLISH_TIMEOUT, publisher.publish(&news, transition)).await;
+                        let answer = timeout(PUBLISH_TIMEOUT, publisher.publish(&told, transition)).await;
                         let wait = answer
                             .as_ref()
                             .ok()
@@ -208,19 +208,19 @@ struct Publisher {
 }
 
 impl Publisher {
-    async fn publish(&mut self, news: &News, transition: &Transition) -> Result<(), kube::Error> {
+    async fn publish(&mut self, told: &ObjectTransitions, transition: &Transition) -> Result<(), kube::Error> {
         let now = Timestamp::now();
         self.known
             .retain(|_, known| Duration::try_from(now.duration_since(known.last)).is_ok_and(|age| age < SERIES));
-        let namespace = news.object.namespace.as_deref().unwrap_or("default");
+        let namespace = told.object.namespace.as_deref().unwrap_or("default");
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let key = (news.object.uid.clone(), transition.clone());
+        let key = (told.object.uid.clone(), transition.clone());
         if let Some(known) = self.known.get_mut(&key) {
             known.count = known.count.saturating_add(1);
-            known.last = news.at;
+            known.last = told.at;
             let series = EventSeries {
                 count: known.count,
-                last_observed_time: MicroTime(news.at),
+                last_observed_time: MicroTime(told.at),
             };
             let patch = Patch::Merge(json!({ "series": series }));
             match api.patch(&known.name, &PatchParams::default(), &patch).await {
@@ -229,29 +229,29 @@ impl Publisher {
                 other => return other.map(|_| ()),
             }
         }
-        let event = self.event(news, transition);
+        let event = self.event(told, transition);
         let name = event.metadata.name.clone().unwrap_or_default();
         api.create(&PostParams::default(), &event).await?;
         if self.known.len() < KNOWN {
-            let last = news.at;
+            let last = told.at;
             self.known.insert(key, Known { name, count: 1, last });
         }
         Ok(())
     }
 
-    fn event(&self, news: &News, transition: &Transition) -> Event {
-        let object = news.object.name.as_deref().unwrap_or(FIELD_MANAGER);
+    fn event(&self, told: &ObjectTransitions, transition: &Transition) -> Event {
+        let object = told.object.name.as_deref().unwrap_or(FIELD_MANAGER);
         Event {
             action: Some(transition.action.into()),
-            event_time: Some(MicroTime(news.at)),
+            event_time: Some(MicroTime(told.at)),
             metadata: ObjectMeta {
-                namespace: news.object.namespace.clone(),
+                namespace: told.object.namespace.clone(),
                 name: Some(event_name(object, Timestamp::now())),
                 ..ObjectMeta::default()
             },
             note: Some(truncate(&clean(&transition.note), NOTE_BYTES - 1).into_owned()),
             reason: Some(transition.reason.clone()),
-            regarding: Some(news.object.clone()),
+            regarding: Some(told.object.clone()),
             reporting_controller: Some(FIELD_MANAGER.into()),
             reporting_instance: Some(self.instance.clone()),
             type_: Some(if transition.warning { "Warning" } else { "Normal" }.into()),

@@ -77,20 +77,20 @@ impl<K: Tenanted> Core<K> {
         if self.closed || !self.open {
             return false;
         }
-        let held = self.waiting.get(&key).copied();
-        let since = match held {
-            Some(held) if lane == Lane::Sweep || held.lane == Lane::Change => return false,
-            Some(held) => {
-                if let Some(place) = held.place {
-                    self.line(held.lane).remove(key.tenant(), place);
+        let queued = self.waiting.get(&key).copied();
+        let since = match queued {
+            Some(queued) if lane == Lane::Sweep || queued.lane == Lane::Change => return false,
+            Some(queued) => {
+                if let Some(place) = queued.place {
+                    self.line(queued.lane).remove(key.tenant(), place);
                 }
-                held.since
+                queued.since
             }
             None => now,
         };
         let place = (!self.processing.contains_key(&key)).then(|| self.line(lane).push(key.clone()));
         self.waiting.insert(key, Waiting { lane, since, place });
-        held.is_none()
+        queued.is_none()
     }
 
     /// Adds the key at that time; of several the earliest time and the faster lane count.
@@ -99,10 +99,10 @@ impl<K: Tenanted> Core<K> {
             return;
         }
         let (mut lane, mut at) = (lane, at);
-        if let Some((held_at, held_lane)) = self.cancel(&key) {
-            at = at.min(held_at);
-            if held_lane == Lane::Change {
-                lane = held_lane;
+        if let Some((queued_at, queued_lane)) = self.cancel(&key) {
+            at = at.min(queued_at);
+            if queued_lane == Lane::Change {
+                lane = queued_lane;
             }
         }
         self.due.insert(key.clone(), (at, lane));
@@ -111,9 +111,9 @@ impl<K: Tenanted> Core<K> {
 
     /// Takes a delay back.
     pub(super) fn cancel(&mut self, key: &K) -> Option<(Instant, Lane)> {
-        let held = self.due.remove(key)?;
-        self.delayed.remove(&(held.0, key.clone()));
-        Some(held)
+        let queued = self.due.remove(key)?;
+        self.delayed.remove(&(queued.0, key.clone()));
+        Some(queued)
     }
 
     /// Lets what has become due wait in its lane and says how many keys began to wait.
@@ -153,7 +153,7 @@ impl<K: Tenanted> Core<K> {
             };
             let may = |tenant: &str| busy.get(tenant).is_none_or(|busy| busy < limit);
             if let Some(key) = line.pop(may)
-                && let Some(held) = self.waiting.remove(&key)
+                && let Some(queued) = self.waiting.remove(&key)
             {
                 self.passed_over = match lane {
                     Lane::Change if swept_waits => self.passed_over.saturating_add(1),
@@ -161,7 +161,7 @@ impl<K: Tenanted> Core<K> {
                 };
                 *self.busy.entry(key.tenant().to_owned()).or_default() += 1;
                 self.processing.insert(key.clone(), lane);
-                return Pop::Key(key, held.since);
+                return Pop::Key(key, queued.since);
             }
         }
         Pop::Nothing(self.delayed.first().map(|(at, _)| *at))
@@ -177,13 +177,13 @@ impl<K: Tenanted> Core<K> {
                 self.busy.remove(key.tenant());
             }
         }
-        if let Some(held) = self.waiting.get(key).copied() {
-            let place = self.line(held.lane).push(key.clone());
+        if let Some(queued) = self.waiting.get(key).copied() {
+            let place = self.line(queued.lane).push(key.clone());
             self.waiting.insert(
                 key.clone(),
                 Waiting {
                     place: Some(place),
-                    ..held
+                    ..queued
                 },
             );
         }
