@@ -170,7 +170,7 @@ fn find(
     let mut failed: Vec<(CheckId, Leg, Region)> = Vec::new();
     for (leg, dropped) in case.traffic.legs.iter().zip(dropped) {
         if !dropped.region.is_empty() {
-            let sets = blocked_sets(&filter, &case.traffic, *leg, items, &dropped.region, work)?;
+            let sets = blocked_sets(&filter, &case.traffic, *leg, items, dropped, work)?;
             failed.extend(sets.into_iter().map(|(check, _, region)| (check, *leg, region)));
         }
     }

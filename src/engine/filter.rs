@@ -41,6 +41,8 @@ pub struct Denial<'a> {
 pub struct Dropped<'a> {
     /// The packets that do not pass.
     pub region: Region,
+    /// Those that do.
+    pub passing: Region,
     /// The deny rules that decide over some of them, in the order of evaluation; the rest matches no rule.
     pub denials: Vec<Denial<'a>>,
 }
@@ -64,7 +66,7 @@ impl<'a> Filter<'a> {
         work: &mut Work,
     ) -> Result<Dropped<'a>, Exhausted> {
         let protocol = leg.protocol(self.family);
-        let mut undecided = required;
+        let mut undecided = required.clone();
         let mut out = Dropped::default();
         let mut whole = None;
         let (mut looks, mut rules) = (0, 0);
@@ -98,6 +100,11 @@ impl<'a> Filter<'a> {
         } else {
             out.region.union(&undecided, work)?
         };
+        out.passing = if out.region.is_empty() {
+            required
+        } else {
+            required.difference(&out.region, work)?
+        };
         Ok(out)
     }
 
@@ -116,6 +123,7 @@ impl<'a> Filter<'a> {
             .filter(|(at, _)| denies.next_if_eq(at).is_some());
         Ok(Dropped {
             region: required.difference(&allowed, work)?,
+            passing: allowed,
             denials: denials
                 .map(|(_, (segment, _, rule))| Denial { segment, rule })
                 .collect(),

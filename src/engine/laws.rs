@@ -338,10 +338,12 @@ proptest! {
     ) {
         let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
         for leg in &traffic.legs {
-            let dropped = filter.dropped(&traffic, *leg, traffic.required(), &mut work).unwrap().region;
+            let dropped = filter.dropped(&traffic, *leg, traffic.required(), &mut work).unwrap();
             for p in packets(&rules).iter().filter(|p| p.0 == leg.protocol(Family::V4) && p.3 == LOCAL && p.4 == PORT) {
                 let required = traffic.sources.contains(p.1) && p.2 > 0;
-                prop_assert_eq!(dropped.meets(&[Span::one(p.1)], &[Span::one(p.2)]), required && !allowed(&rules, p));
+                let held = |region: &Region| region.meets(&[Span::one(p.1)], &[Span::one(p.2)]);
+                prop_assert_eq!(held(&dropped.region), required && !allowed(&rules, p));
+                prop_assert_eq!(held(&dropped.passing), required && allowed(&rules, p));
             }
         }
     }
@@ -353,10 +355,10 @@ proptest! {
         let rules = fitting(layer, rules);
         let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
         for leg in &traffic.legs {
-            let dropped = filter.dropped(&traffic, *leg, traffic.required(), &mut work).unwrap().region;
+            let dropped = filter.dropped(&traffic, *leg, traffic.required(), &mut work).unwrap();
             let sets = blocked_sets(&filter, &traffic, *leg, CheckId::of(layer, direction), &dropped, &mut work).unwrap();
             let union = sets.iter().fold(Region::default(), |all, (.., set)| all.union(set, &mut work).unwrap());
-            prop_assert!(same(&union, &dropped));
+            prop_assert!(same(&union, &dropped.region));
         }
     }
 
@@ -424,6 +426,39 @@ proptest! {
             let holds = |region: &Region| region.meets(&[Span::one(p.1)], &[Span::one(p.2)]);
             prop_assert_eq!(holds(&reached.yes), examples.like.contains(&examples.key(p)), "{:?}", p);
             prop_assert_ne!(holds(&reached.yes), holds(&reached.no));
+        }
+    }
+
+    /// Semantics §6 to the letter: each packet walked by itself, each question answered by trying every packet.
+    #[test]
+    fn items_fail_for_the_packets_whose_own_walk_fails_them(
+        traffic in traffic(), rules in rules(), (layer, direction) in layers(), mut work in ways(), others: bool,
+    ) {
+        let rules = fitting(layer, rules);
+        let segment = segment_beside(&rules, others);
+        let filter = Filter { family: Family::V4, segments: &[segment] };
+        let leg = traffic.legs[0];
+        let (packets, items) = (packets(&rules), CheckId::of(layer, direction));
+        let dropped = filter.dropped(&traffic, leg, traffic.required(), &mut work).unwrap();
+        let sets = blocked_sets(&filter, &traffic, leg, items, &dropped, &mut work).unwrap();
+        let mut known: Vec<Examples> = Vec::new();
+        let own = |p: &&Tuple| (p.0, p.3, p.4) == (leg.protocol(Family::V4), LOCAL, PORT);
+        for p in packets.iter().filter(own).filter(|p| traffic.sources.contains(p.1) && p.2 > 0) {
+            let mut held = Pinned::default();
+            for (check, dimension) in items {
+                let mut pinned = held;
+                pinned.pin(*dimension);
+                let at = known.iter().position(|examples| examples.pinned == pinned).unwrap_or_else(|| {
+                    known.push(Examples::new(&segment, p.0, pinned, &packets));
+                    known.len() - 1
+                });
+                let satisfied = known[at].like.contains(&known[at].key(p));
+                held = if satisfied { pinned } else { held };
+                let blocked = sets.iter().find(|(own, ..)| own == check).is_some_and(|(.., blocked)| {
+                    blocked.meets(&[Span::one(p.1)], &[Span::one(p.2)])
+                });
+                prop_assert_eq!(blocked, !satisfied, "{:?} {:?}", check, p);
+            }
         }
     }
 

@@ -38,6 +38,19 @@ pub struct Pinned {
     pub local_port: bool,
 }
 
+impl Pinned {
+    /// The dimensions of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            protocol: self.protocol && other.protocol,
+            remote: self.remote && other.remote,
+            remote_port: self.remote_port && other.remote_port,
+            local: self.local && other.local,
+            local_port: self.local_port && other.local_port,
+        }
+    }
+}
+
 const ALL_PROTOCOLS: &[Span<u8>] = &[Span {
     first: 0,
     last: u8::MAX,
@@ -67,6 +80,24 @@ type Placed<'a> = (AddressGroups<'a>, &'a Rule);
 pub(crate) struct Reached {
     pub(crate) yes: Region,
     pub(crate) no: Region,
+}
+
+impl Reached {
+    /// Each of them has such a packet.
+    pub(crate) fn all(yes: Region) -> Self {
+        Self {
+            yes,
+            no: Region::default(),
+        }
+    }
+
+    /// None of them has.
+    pub(crate) fn none(no: Region) -> Self {
+        Self {
+            yes: Region::default(),
+            no,
+        }
+    }
 }
 
 impl Filter<'_> {
@@ -156,16 +187,17 @@ impl Filter<'_> {
         })
     }
 
-    /// Whether some rule tells packets apart by a dimension that is not pinned.
-    pub(crate) fn has_free(&self, pinned: Pinned) -> bool {
-        let all_ports = |ports: &PortMatch| *ports == PortMatch::ALL;
-        self.rules().any(|(.., rule)| {
-            !((pinned.protocol || rule.protocol == ProtocolMatch::All)
-                && (pinned.remote || rule.remote == AddressMatch::Any)
-                && (pinned.remote_port || all_ports(&rule.remote_ports))
-                && (pinned.local || rule.local == AddressMatch::Any)
-                && (pinned.local_port || all_ports(&rule.local_ports)))
-        })
+    /// The dimensions by which some rule tells packets apart.
+    pub(crate) fn told(&self) -> Pinned {
+        let mut out = Pinned::default();
+        for (.., rule) in self.rules() {
+            out.protocol |= rule.protocol != ProtocolMatch::All;
+            out.remote |= rule.remote != AddressMatch::Any;
+            out.remote_port |= rule.remote_ports != PortMatch::ALL;
+            out.local |= rule.local != AddressMatch::Any;
+            out.local_port |= rule.local_ports != PortMatch::ALL;
+        }
+        out
     }
 
     /// The packets of `required`, a block, that pass, and the positions among all rules of those that deny some. For when
