@@ -292,12 +292,13 @@ fn answer(world: &World, request: &TroubleshootRequest, between: &mut dyn FnMut(
     let own = Key::of(request);
     let balancer = own.sibling(&request.spec.load_balancer_ref.name);
     let mut out = Answer::default();
-    let missing = |kind: Kind, name: &str, field: &str| {
-        let message = format!("TroubleshootRequest {} {field}: {kind:?} {name:?} not found", own.name);
-        Some(Refusal::new(RefusalReason::ReferenceNotFound, message).into())
-    };
     if world.load_balancer(&balancer).is_none() {
-        out.waiting_for = missing(Kind::LoadBalancer, &balancer.name, "spec.loadBalancerRef.name");
+        out.lacks(
+            world,
+            &own,
+            (Kind::LoadBalancer, &balancer),
+            "spec.loadBalancerRef.name",
+        );
         return out;
     }
     let backends = match &request.spec.backend_server_ref {
@@ -312,7 +313,7 @@ fn answer(world: &World, request: &TroubleshootRequest, between: &mut dyn FnMut(
         Some(backend) => {
             let key = own.sibling(&backend.name);
             let Some(object) = world.backend_server(&key) else {
-                out.waiting_for = missing(Kind::BackendServer, &key.name, "spec.backendServerRef.name");
+                out.lacks(world, &own, (Kind::BackendServer, &key), "spec.backendServerRef.name");
                 return out;
             };
             if object.spec.load_balancer_ref.name != balancer.name {
@@ -337,6 +338,18 @@ fn answer(world: &World, request: &TroubleshootRequest, between: &mut dyn FnMut(
 }
 
 impl Answer {
+    /// An object that the request names is not there, which is waited for, or cannot be read, which is the answer.
+    fn lacks(&mut self, world: &World, request: &Key, (kind, key): (Kind, &Key), field: &str) {
+        if let Some(why) = world.head(kind, key).and_then(|head| head.unreadable) {
+            let message = clean_for_json(&format!("{kind} {}: {why}", key.name), MAX_MESSAGE);
+            self.refused = Some(Refusal::new(RefusalReason::InvalidSpec, message));
+            return;
+        }
+        let (request, name) = (&request.name, &key.name);
+        let message = format!("TroubleshootRequest {request} {field}: {kind} {name:?} not found");
+        self.waiting_for = Some(Refusal::new(RefusalReason::ReferenceNotFound, message).into());
+    }
+
     /// Adds the result of one backend server. Only what is listed is put into words; `room` is for failed items.
     fn add(&mut self, name: String, collected: &Collected, subject: Subject, room: &mut usize) {
         let listed = self.results.len() < MAX_RESULTS;
@@ -434,7 +447,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::v1alpha1::{BackendServer, LoadBalancer, SecurityGroup, Subnet};
+    use crate::{
+        api::v1alpha1::{BackendServer, LoadBalancer, SecurityGroup, Subnet},
+        world::Unreadable,
+    };
 
     /// A load balancer with these backend servers, each with the security group of that name; only `shut` is there.
     fn world(members: &[(&str, &str)]) -> World {
@@ -548,6 +564,33 @@ mod tests {
         for (result, whole) in status.results.iter().zip(&whole) {
             assert_eq!((result.failed, &result.reason), (whole.failed, &whole.reason));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_waited_for_as_if_it_were_missing() {
+        let mut world = world(&[("one", "shut")]);
+        let damaged = |kind: Kind, name: &str| Unreadable {
+            kind,
+            key: Key::new("mall", name),
+            uid: None,
+            version: None,
+            why: "spec: of another version".into(),
+        };
+        world.set(damaged(Kind::LoadBalancer, "door").into());
+        let status = ask(&world, 1);
+        let succeeded = status
+            .conditions
+            .iter()
+            .find(|one| one.type_ == types::SUCCEEDED)
+            .unwrap();
+        assert_eq!((&*succeeded.status, &*succeeded.reason), ("False", "InvalidSpec"));
+        assert_eq!(succeeded.message, "LoadBalancer door: spec: of another version");
+        assert!(status.completion_time.is_some());
+        world.remove(Kind::LoadBalancer, &Key::new("mall", "door"));
+        assert_eq!(
+            condition(&ask(&world, 1), types::SUCCEEDED),
+            words("Unknown", "ReferenceNotFound")
+        );
     }
 
     #[test]
