@@ -519,7 +519,7 @@ fn when_the_api_server_does_not_answer_it_still_ends() {
     ctl("pause-apiserver");
     for replica in [&patient, &hasty] {
         replica.signal("TERM");
-        replica.until_logged("asked to stop");
+        replica.until_logged("shutting down");
     }
     // Each step of the stop has its own limit; the second signal waits for none.
     hasty.signal("TERM");

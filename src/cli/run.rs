@@ -169,7 +169,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     let url = config.cluster_url.to_string();
     let client = Client::try_from(config).with_context(|| format!("cannot set up a client for {url}"))?;
     let identity = args.identity.clone().unwrap_or_else(default_identity);
-    info!(version = env!("CARGO_PKG_VERSION"), cluster = %url, %identity, "elb-doctor starts");
+    info!(version = env!("CARGO_PKG_VERSION"), cluster = %url, %identity, "starting elb-doctor");
 
     let metrics = Arc::new(Metrics::new());
     let lease = args.leader_election.then(|| LeaseSettings {
@@ -253,7 +253,7 @@ async fn greet(client: Client, url: String) {
         Ok(Ok(version)) => info!(cluster = %url, version = %clean(&version.git_version), "the API server answers"),
         Ok(Err(error)) => warn!(
             cluster = %url,
-            "the API server does not answer as it should: {}",
+            "unexpected answer from the API server: {}",
             crate::controller::describe(&error)
         ),
         Err(_) => warn!(cluster = %url, "no answer from the API server within {} s", FIRST_ANSWER.as_secs()),
@@ -269,10 +269,13 @@ async fn stop_on_signals(mut terminate: Signal, mut interrupt: Signal, stop: Can
         }
     };
     let first = next().await;
-    info!(signal = first, "asked to stop; once more ends the process at once");
+    info!(
+        signal = first,
+        "shutting down; a second signal ends the process immediately"
+    );
     stop.cancel();
     let second = next().await;
-    warn!(signal = second, "ending at once");
+    warn!(signal = second, "exiting immediately");
     std::process::exit(130);
 }
 

@@ -14,16 +14,16 @@ pub(super) enum Failure {
     #[error("cannot write: {}", api_message(.0))]
     Write(#[source] kube::Error),
     /// The installed CRDs do not have a field that is written.
-    #[error("cannot write, the installed CRDs are older than this version: {}", api_message(.0))]
+    #[error("cannot write: the installed CRDs are older than this version: {}", api_message(.0))]
     Schema(#[source] kube::Error),
     /// The API server takes no writes for that time.
-    #[error("the API server asks to wait")]
+    #[error("the API server asked for a pause")]
     PushedBack(Duration),
     /// Somebody else writes the same status: it is to be left alone for that time.
-    #[error("another installation writes this status, too")]
+    #[error("another installation also writes this status")]
     Disputed(Duration),
     /// The process is about to end.
-    #[error("interrupted: the process ends")]
+    #[error("interrupted by shutdown")]
     Interrupted,
     /// No request can be made: a fault of the program.
     #[error("cannot make the request: {0}")]

@@ -142,7 +142,7 @@ impl Pass {
     pub(in crate::controller) fn taken(&self) {
         let opened = self.gate.lock().taken(self.began);
         if opened {
-            info!("the API server takes writes again");
+            info!("the API server accepts writes again");
         }
         self.gate.0.wake.notify_waiters();
     }
@@ -153,7 +153,7 @@ impl Pass {
         let said = self.gate.lock().close(retry_after, self.began, fastrand::f64(), now);
         if let Some(wait) = said {
             warn!(
-                "the API server asks to wait: nothing is written for {:.1} s: {why}",
+                "the API server asked for a pause: no writes for {:.1} s: {why}",
                 wait.as_secs_f64()
             );
         }

@@ -364,7 +364,7 @@ impl Elector {
                 break;
             }
             if self.leadership.until().is_some() {
-                info!(lease = %self.name(), "this replica must not lead now: it gives the lease away");
+                info!(lease = %self.name(), "this replica cannot lead now: releasing the lease");
             }
             self.end_leadership();
             self.leadership.at_rest().await;
@@ -397,7 +397,7 @@ impl Elector {
                         _ => format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
                     };
                     if !warned {
-                        warn!(lease = %self.name(), "cannot read or renew the lease: {why}; trying again every {} s", RETRY.as_secs());
+                        warn!(lease = %self.name(), "cannot read or renew the lease: {why}; retrying every {} s", RETRY.as_secs());
                     }
                     warned = true;
                     // Given up in the middle of the attempt, without a word yet.
@@ -448,7 +448,7 @@ impl Elector {
             Ok(()) => Ok(step != Step::Create),
             // Changed, created or deleted by someone else. Until it is known what happened nothing is written.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
-                debug!(lease = %self.name(), ?step, "the lease was changed by another: {}", status.message);
+                debug!(lease = %self.name(), ?step, "another process changed the lease: {}", status.message);
                 let held_until = self.leadership.until();
                 self.leadership.set(None);
                 let now = self.look().await?;
@@ -458,7 +458,7 @@ impl Elector {
                     return self.claim(Step::Renew, now).await.map(|()| true);
                 }
                 if step == Step::Renew {
-                    warn!(lease = %self.name(), "the lease was deleted or taken by another");
+                    warn!(lease = %self.name(), "the lease was deleted, or another process took it");
                 }
                 Ok(false)
             }
@@ -492,10 +492,10 @@ impl Elector {
 
     async fn give_back(&mut self) {
         match timeout(REQUEST_TIMEOUT, self.release()).await {
-            Ok(Ok(true)) => info!(lease = %self.name(), "gave the lease back"),
+            Ok(Ok(true)) => info!(lease = %self.name(), "released the lease"),
             Ok(Ok(false)) => {}
-            Ok(Err(error)) => warn!(lease = %self.name(), "could not give the lease back: {}", api_message(&error)),
-            Err(_) => warn!(lease = %self.name(), "could not give the lease back in time"),
+            Ok(Err(error)) => warn!(lease = %self.name(), "could not release the lease: {}", api_message(&error)),
+            Err(_) => warn!(lease = %self.name(), "could not release the lease in time"),
         }
     }
 

@@ -216,7 +216,7 @@ impl Controller {
             Some(ended) = election.join_next() => Err(RunError::TaskEnded(format!("the election: {ended:?}"))),
         };
         if result.is_ok() {
-            info!("stopping: no new work, finishing what has begun");
+            info!("stopping: finishing the work in progress");
             pool.drain().await;
         }
         pool.cancel().await?;
@@ -225,7 +225,7 @@ impl Controller {
         // With the last sender gone the recorder ends when it has published what waits.
         drop(pool);
         if timeout(LAST_EVENTS, recording).await.is_err() {
-            warn!("some events were not published before the end");
+            warn!("some events were not published before shutdown");
         }
         // Only now, when nothing of this process writes any more, may another replica begin.
         election_over.cancel();
@@ -262,12 +262,12 @@ impl WorkerPool {
             if !*fresh.borrow() {
                 continue;
             }
-            info!("leading: workers start");
+            info!("leading: starting workers");
             self.start(workers);
             let (dispatch, cache) = (self.dispatch.clone(), self.context.cache.clone());
             tokio::select! {
-                _ = leads.wait_for(|leads| !*leads) => warn!("no longer leading: workers are cancelled"),
-                _ = fresh.wait_for(|fresh| !*fresh) => warn!("not all views are fresh: workers are cancelled"),
+                _ = leads.wait_for(|leads| !*leads) => warn!("no longer leading: stopping workers"),
+                _ = fresh.wait_for(|fresh| !*fresh) => warn!("the cache is stale: stopping workers"),
                 ended = self.workers.join_next() => return Err(RunError::TaskEnded(format!("a worker: {ended:?}"))),
                 () = resync_all(&dispatch, &cache, resync) => {}
             }

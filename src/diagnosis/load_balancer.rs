@@ -36,16 +36,12 @@ pub fn load_balancer_status(world: &World, key: &Key, now: &Time) -> Option<Load
         faulty,
     } = counts;
     let (state, reason, message) = if total == 0 {
-        (
-            State::Unknown,
-            reasons::NO_BACKENDS,
-            "It has no backend server".to_owned(),
-        )
+        (State::Unknown, reasons::NO_BACKENDS, "No backend servers".to_owned())
     } else if unhealthy > 0 {
         let message = format!("{unhealthy} of {total} backend servers are unhealthy, {faulty} with a fault found");
         (State::False, reasons::SOME_UNHEALTHY, message)
     } else if unknown > 0 {
-        let message = format!("The health of {unknown} of {total} backend servers is unknown");
+        let message = format!("{unknown} of {total} backend servers have unknown health");
         (State::Unknown, reasons::SOME_UNKNOWN, message)
     } else {
         (

@@ -61,12 +61,7 @@ fn ready(observed: &[Condition], generation: Option<i64>, now: &Time, refusal: O
     let mut conditions = Conditions::new(observed, generation, now);
     match refusal {
         Some(refusal) => conditions.set(types::READY, State::False, refusal.reason.as_str(), refusal.message),
-        None => conditions.set(
-            types::READY,
-            State::True,
-            reasons::RECONCILED,
-            "Its rules can be judged",
-        ),
+        None => conditions.set(types::READY, State::True, reasons::RECONCILED, "The rules are valid"),
     };
     conditions.done()
 }

@@ -172,7 +172,7 @@ pub fn troubleshoot_request_status(
         types::ACCEPTED,
         State::True,
         reasons::ACCEPTED,
-        "The request is taken up",
+        "The request has been accepted",
     );
     set_outcome(&mut conditions, request, &answer, expired);
 
@@ -210,14 +210,14 @@ fn set_outcome(conditions: &mut Conditions<'_>, request: &TroubleshootRequest, a
     if let Some(missing) = &answer.waiting_for {
         if expired {
             let message = format!(
-                "Waited {} s (spec.activeDeadlineSeconds) in vain: {}",
+                "Gave up after {} s (spec.activeDeadlineSeconds): {}",
                 request.spec.active_deadline_seconds, missing.message
             );
             conditions.set(types::SUCCEEDED, State::False, reasons::DEADLINE_EXCEEDED, message);
             // Those with nothing missing were diagnosed all the same.
             match found(&answer.tally) {
                 Some(found) => found.set_fault_found(conditions, &answer.tally),
-                None => not_diagnosed(conditions, "Not diagnosed before the deadline"),
+                None => not_diagnosed(conditions, "Not diagnosed by the deadline"),
             }
         } else {
             let message = format!("Waiting: {}", missing.message);

@@ -19,7 +19,7 @@ const MESSAGES: u32 = 10;
 ///
 /// ```text
 /// if let Some(suppressed) = limiter.allow(&text, Instant::now()) {
-///     warn!("{text}; trying again{suppressed}");
+///     warn!("{text}; retrying{suppressed}");
 /// }
 /// ```
 ///

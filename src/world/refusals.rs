@@ -415,7 +415,7 @@ mod tests {
                 ),
                 (
                     Change::Field(Kind::BackendServer, "plum", "/subnetRef", Value::Null),
-                    Some("BackendServer plum spec.subnetRef: a backend server of type Instance needs a subnet"),
+                    Some("BackendServer plum spec.subnetRef: required for a backend server of type Instance"),
                 ),
                 (
                     Change::Field(Kind::BackendServer, "plum", "/address", json!("10.1.0")),
@@ -462,7 +462,7 @@ mod tests {
             assert_eq!(
                 refusal.message,
                 "BackendServer plum spec.securityGroupRefs: security group wall is stateful and hedge is not; \
-                 groups of one interface are all of one sort"
+                 the groups on one interface must be all stateful or all stateless"
             );
         }
     }

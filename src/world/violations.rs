@@ -153,7 +153,7 @@ impl<'n> Search<'n> {
                 object: user.to_owned(),
                 field: "spec.securityGroupRefs".into(),
                 message: format!(
-                    "security group {stateful} is stateful and {stateless} is not; groups of one interface are all of one sort"
+                    "security group {stateful} is stateful and {stateless} is not; the groups on one interface must be all stateful or all stateless"
                 ),
             }]);
         }

@@ -96,7 +96,7 @@ impl Definitions {
         if let Some(text) = &text {
             warn!("{text}");
         } else {
-            info!("the cluster's definitions have every field of this version");
+            info!("the installed CRDs have every field that this version needs");
         }
         *lacking = text;
     }

@@ -202,10 +202,10 @@ impl Freshness {
         }
         drop(views);
         for Stale { kind, why } in stale {
-            warn!(%kind, "the view of {kind} is stale: {why}; nothing is written until it is renewed");
+            warn!(%kind, "the cache of {kind} is stale: {why}; nothing is written until it is up to date again");
         }
         for kind in again {
-            info!(%kind, "the view of {kind} is renewed");
+            info!(%kind, "the cache of {kind} is up to date again");
         }
         let fresh = self.is_fresh_at(now);
         self.fresh
@@ -252,7 +252,7 @@ pub(super) async fn keep_watch(freshness: Arc<Freshness>, mut each: impl FnMut(I
         let suspended = passed.saturating_sub(now.duration_since(last));
         if suspended > SUSPENDED {
             warn!(
-                "the machine was suspended for {} s: all views are as much older",
+                "the machine was suspended for {} s: the cache is that much older",
                 suspended.as_secs()
             );
             freshness.age(suspended);

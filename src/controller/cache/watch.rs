@@ -163,7 +163,7 @@ pub(super) async fn follow(all: Surroundings, kind: Kind) {
                 }
             }
             End::Expired => {
-                debug!(kind = %kind, "the watch is too old; listing anew");
+                debug!(kind = %kind, "the watch has expired; listing again");
                 listed = false;
             }
             End::Relist => listed = false,
@@ -396,7 +396,7 @@ impl Watcher {
                 // Another kind has noticed already.
                 return false;
             }
-            warn!("the cluster's state is older than what was seen of it: it was restored; listing everything anew");
+            warn!("the cluster went back to an older state, as after a restore; listing everything again");
             self.all.freshness.went_back();
             return false;
         }
@@ -432,7 +432,7 @@ impl Watcher {
 
     fn say(&self, text: &str) {
         if let Some(suppressed) = self.all.limiter.allow(text, std::time::Instant::now()) {
-            warn!("{text}; trying again{suppressed}");
+            warn!("{text}; retrying{suppressed}");
         }
     }
 

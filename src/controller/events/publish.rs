@@ -48,7 +48,7 @@ const NAME_BYTES: usize = 253;
 const TRIES: u32 = 3;
 /// The most seconds that are waited before one is.
 const LONGEST_WAIT: u32 = 60;
-/// How often to look whether the API server takes writes again.
+/// How often to look whether the API server accepts writes again.
 const GATE_TICK: Duration = Duration::from_millis(500);
 /// An event that comes again within this time is counted up.
 const SERIES: Duration = Duration::from_mins(6);
@@ -132,7 +132,7 @@ impl Drop for Events {
     }
 }
 
-/// How long the API server asks to wait before the event is tried again; `None`: it did not refuse for want of room.
+/// How long the API server asked for a pause before the event is tried again; `None`: it did not refuse for want of room.
 fn asked_to_wait(error: &kube::Error) -> Option<Duration> {
     let kube::Error::Api(status) = error else { return None };
     let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);

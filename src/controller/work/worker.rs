@@ -117,16 +117,16 @@ where
             Ok(Err(Failure::PushedBack(wait) | Failure::Disputed(wait))) => {
                 state.metrics.requeue_after.inc();
                 state.queue.requeue(key.clone(), wait.max(SOON));
-                debug!(kind, object = %key, ?wait, "not written now");
+                debug!(kind, object = %key, ?wait, "not written");
             }
             Ok(Err(failure)) => {
                 state.metrics.error.inc();
                 state.metrics.errors.inc();
                 let text = failure.to_string();
                 if let Some(suppressed) = state.limiter.allow(&text, Instant::now()) {
-                    warn!(kind, object = %key, "{text}; trying again{suppressed}");
+                    warn!(kind, object = %key, "{text}; retrying{suppressed}");
                 } else {
-                    debug!(kind, object = %key, "{text}; trying again");
+                    debug!(kind, object = %key, "{text}; retrying");
                 }
                 state.queue.retry(key.clone());
             }
@@ -134,7 +134,7 @@ where
                 state.metrics.error.inc();
                 state.metrics.errors.inc();
                 state.metrics.panics.inc();
-                error!(kind, object = %key, "the reconcile panicked: a fault of the program; trying again");
+                error!(kind, object = %key, "the reconciliation panicked, which is a bug; retrying");
                 state.queue.retry(key.clone());
             }
         }

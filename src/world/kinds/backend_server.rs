@@ -64,7 +64,7 @@ impl Compile for BackendServer {
             }
         }
         let lacks_subnet = (spec.type_ == BackendType::Instance && spec.subnet_ref.is_none()).then(|| {
-            let message = "a backend server of type Instance needs a subnet";
+            let message = "required for a backend server of type Instance";
             invalid(&object, "spec.subnetRef", message)
         });
         CompiledBackendServer {

@@ -70,7 +70,7 @@ fn duplicates<'a>(object: &str, field: &str, names: impl Iterator<Item = &'a str
     let twice = names.enumerate().filter(|(_, name)| !seen.insert(*name));
     twice
         .map(|(at, name)| {
-            let message = format!("{name:?} occurs twice; names must be unique");
+            let message = format!("{name:?} is used twice; names must be unique");
             invalid(object, format!("{field}[{at}].name"), message)
         })
         .collect()

@@ -189,7 +189,7 @@ impl Rule<'_> {
             Ok(net) if Family::of(net.addr()) == self.family => return AddressMatch::prefix(&net),
             Ok(_) => {
                 let family = if self.family == Family::V4 { "IPv4" } else { "IPv6" };
-                format!("{text:?} is not of the rule's family, {family}")
+                format!("{text:?} is not an {family} prefix, but the rule is for {family}")
             }
             Err(message) => message,
         };
