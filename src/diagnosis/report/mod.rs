@@ -2,6 +2,7 @@
 //! the words come last.
 
 mod fixes;
+mod hints;
 mod notes;
 mod reported;
 mod steps;
@@ -13,6 +14,7 @@ use crate::{
 };
 
 pub use fixes::{Fix, NewRule, Operation, Target};
+pub use hints::OtherFamily;
 pub use notes::{AboutAcl, Note};
 pub use reported::{Disagreement, ReportedReason};
 pub use steps::{Codes, NextStep, OtherSources, Request, RequestKind, Vantage};
@@ -50,14 +52,20 @@ impl Report {
         let check = collected.health_check.as_deref();
         let protocol = check.map_or(HealthCheckProtocol::TCP, |check| check.protocol);
         let reported = ReportedReason::of(collected);
+        let unexplained = steps::unexplained(verdict.dropped, reported, protocol);
+        let next_steps = if unexplained {
+            steps::next_steps(collected, &case.traffic, verdict.dropped, reported)
+        } else {
+            Vec::new()
+        };
         Self {
             backend: collected.backend.metadata.name.clone().unwrap_or_default(),
             security_groups: collected.security_groups.clone(),
             protocol,
             traffic: case.traffic.clone(),
             fixes: fixes::fixes(collected, case, &verdict.fixes),
-            next_steps: steps::next_steps(collected, &case.traffic, verdict.dropped, reported),
-            notes: notes::notes(collected, case, &verdict),
+            next_steps,
+            notes: notes::notes(collected, case, &verdict, unexplained),
             disagreement: reported::disagreement(reported, protocol, &verdict),
             dropped: verdict.dropped,
             impact: verdict.impact,

@@ -10,6 +10,8 @@ use crate::{
     world::{Collected, SourceOrigin, UnjudgedSubnet},
 };
 
+use super::hints::{self, OtherFamily};
+
 /// One note.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Note {
@@ -40,6 +42,10 @@ pub enum Note {
     AssumedNoMembers,
     /// Where in these backend subnets the probing addresses are is not known.
     AssumedWholeSubnets(Vec<String>),
+    /// The rules for the probes' protocol and port are for the other address family only.
+    OtherFamily(OtherFamily),
+    /// Some regions have a second shared prefix, and nobody set it.
+    SecondSharedPrefix,
     /// Where in these prefixes, shared by many, the probing addresses are is not known.
     AssumedWholeShared(Vec<Prefix>),
     /// Probes leave a subnet of the load balancer that two network ACLs claim.
@@ -68,8 +74,8 @@ pub enum AboutAcl {
     PartlyAlwaysOutbound,
 }
 
-/// All notes about one verdict.
-pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Vec<Note> {
+/// All notes about one verdict. `unexplained`: the rules leave open why the server is reported unhealthy.
+pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict, unexplained: bool) -> Vec<Note> {
     let subnet = collected.backend.spec.subnet_ref.as_ref();
     let subnet = || subnet.map(|subnet| subnet.name.clone()).unwrap_or_default();
     let outcomes = &verdict.outcomes;
@@ -96,11 +102,16 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict) -> Ve
     {
         out.push(Note::AssumedNoMembers);
     }
+    out.extend(hints::other_family(case, verdict).into_iter().map(Note::OtherFamily));
     match &collected.source_origin {
         Some(SourceOrigin::Subnets(names)) => out.push(Note::AssumedWholeSubnets(names.clone())),
         Some(SourceOrigin::Shared) => {
             let prefixes = covering_prefixes(case.traffic.family, &case.traffic.sources);
             out.push(Note::AssumedWholeShared(prefixes));
+            // Where the rules do not explain the report, a step says it.
+            if collected.default_shared_sources && !verdict.dropped.is_none() && !unexplained {
+                out.push(Note::SecondSharedPrefix);
+            }
         }
         Some(SourceOrigin::Member | SourceOrigin::Exact) | None => {}
     }

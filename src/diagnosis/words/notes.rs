@@ -1,14 +1,15 @@
 //! The sentences of notes.
 
 use crate::{
-    engine::{Values, format_address},
+    engine::{Family, Values, format_address},
     text::clean_for_json,
     world::UnjudgedSubnet,
 };
 
 use super::{
-    super::report::{AboutAcl, Disagreement, Note, Report},
-    values::sentence,
+    super::report::{AboutAcl, Disagreement, Note, OtherFamily, Report},
+    steps::SECOND_SHARED_PREFIX,
+    values::{sentence, version},
 };
 
 /// Longest note, in bytes of JSON.
@@ -43,6 +44,8 @@ fn note(report: &Report, note: &Note) -> String {
             let prefixes = sentence(&Values::Prefixes(family, prefixes.clone()), family);
             format!("Assumed: probes come from all of shared {prefixes}")
         }
+        Note::OtherFamily(rule) => other_family(rule, family),
+        Note::SecondSharedPrefix => SECOND_SHARED_PREFIX.to_owned(),
         Note::SubnetNotJudged(UnjudgedSubnet { subnet, acls }) => {
             let [first, second] = acls;
             format!("Not judged: network ACLs {first} and {second} both claim subnet {subnet}")
@@ -52,6 +55,22 @@ fn note(report: &Report, note: &Note) -> String {
             format!("The probed address {local} is not in subnet {subnet}")
         }
     }
+}
+
+fn other_family(found: &OtherFamily, family: Family) -> String {
+    let OtherFamily {
+        layer,
+        object,
+        rule,
+        family: other,
+    } = found;
+    let kind = if layer.is_security_group() {
+        "security group"
+    } else {
+        "network ACL"
+    };
+    let (other, own) = (version(*other), version(family));
+    format!("Rule {rule} of {kind} {object} is for {other} only; probes of this server are {own}")
 }
 
 fn about_acl(about: &AboutAcl) -> String {

@@ -47,14 +47,19 @@ pub fn sentence(values: &Values, family: Family) -> String {
     text::sentence_list(prefixes.iter().map(shown), MAX_NAMES)
 }
 
+/// A family as people call it.
+pub fn version(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
 /// An address group with a few of its addresses.
 pub fn address_group(name: &str, addresses: &Values, family: Family) -> String {
     match addresses {
         Values::Prefixes(_, prefixes) if prefixes.is_empty() => {
-            let version = match family {
-                Family::V4 => "IPv4",
-                Family::V6 => "IPv6",
-            };
+            let version = version(family);
             format!("address group {name} (no {version} address)")
         }
         _ => format!("address group {name} ({})", sentence(addresses, family)),

@@ -143,7 +143,7 @@ pub(super) fn unexplained(dropped: Share, reported: Option<ReportedReason>, prot
     dropped.is_none() || reported.is_some_and(|reason| reason.proves_passage(protocol))
 }
 
-/// What remains; nothing where the rules explain the report.
+/// What remains where the rules do not explain the report.
 pub(super) fn next_steps(
     collected: &Collected,
     traffic: &Traffic,
@@ -153,9 +153,6 @@ pub(super) fn next_steps(
     let (Some(check), Some(balancer)) = (&collected.health_check, &collected.load_balancer) else {
         return Vec::new();
     };
-    if !unexplained(dropped, reported, check.protocol) {
-        return Vec::new();
-    }
     let facts = Facts {
         collected,
         check,

@@ -5,7 +5,7 @@ mod request;
 use crate::{
     api::v1alpha1::{GroupProtocol, HealthCheckProtocol},
     engine::{Family, Traffic, format_address},
-    text::{clean, shell_quoted},
+    text::{clean, excerpt, shell_quoted},
 };
 
 use super::{
@@ -13,6 +13,10 @@ use super::{
     values::health_check,
 };
 use request::{command, expectation, is_server_name};
+
+/// Where else Shared load balancers may probe from.
+pub const SECOND_SHARED_PREFIX: &str =
+    "Some regions also probe from 100.126.0.0/16; if yours does, set --shared-source 100.125.0.0/16,100.126.0.0/16";
 
 /// One step in a sentence or two.
 pub fn step(report: &Report, step: &NextStep) -> String {
@@ -42,7 +46,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
         NextStep::WrongPort { udp, service, answers } => {
             let ss = ss(*udp);
             let nothing = if *answers {
-                "Another program than the service may answer on"
+                "Some other program may answer on"
             } else {
                 "Nothing may be listening on"
             };
@@ -111,7 +115,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
                 Family::V4 => "net.ipv4.icmp_echo_ignore_all",
                 Family::V6 => "net.ipv6.icmp.echo_ignore_all",
             };
-            format!("The server may ignore pings, which UDP checks need (must be 0). On the server: sysctl {setting}")
+            format!("UDP checks need answers to pings. On the server, this must be 0: sysctl {setting}")
         }
         NextStep::IcmpErrorsLimited => {
             let settings = match traffic.family {
@@ -120,7 +124,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
             };
             // The kernel has one limit on all ICMP messages, of both families.
             format!(
-                "The server may send too few ICMP errors: their rate is limited. On the server: sysctl {settings} \
+                "ICMP errors may be rate-limited, so that the check misses them. On the server: sysctl {settings} \
                  net.ipv4.icmp_msgs_per_sec"
             )
         }
@@ -208,7 +212,10 @@ fn other_protocol(report: &Report, group: GroupProtocol) -> String {
 fn tls(traffic: &Traffic, name: Option<&str>) -> String {
     let end = shell_quoted(&format!("{}:{}", host(traffic), traffic.port));
     let (said, option) = match name.filter(|name| is_server_name(name)) {
-        Some(name) => (String::new(), format!(" -servername {}", shell_quoted(name))),
+        Some(name) => (
+            format!(" for server name {}", excerpt(name)),
+            format!(" -servername {}", shell_quoted(name)),
+        ),
         // A name with a port, or an address, is no name for a handshake.
         None if name.is_some() => (String::new(), " -noservername".to_owned()),
         None => (
@@ -225,7 +232,7 @@ fn way_back(traffic: &Traffic, to: Option<u128>) -> String {
     let route = format!("ip route get {to} from {local}");
     match traffic.family {
         Family::V4 => format!(
-            "Replies may be routed elsewhere, or rp_filter may drop probes. On the server: {route}; sysctl \
+            "Replies may be routed elsewhere, or strict rp_filter (1) may drop probes. On the server: {route}; sysctl \
              net.ipv4.conf.all.rp_filter"
         ),
         Family::V6 => format!("Replies may be routed elsewhere. On the server: {route}"),
@@ -235,11 +242,9 @@ fn way_back(traffic: &Traffic, to: Option<u128>) -> String {
 fn other_sources(traffic: &Traffic, why: OtherSources, udp: bool) -> String {
     let why = match why {
         OtherSources::FormerSubnets => {
-            "After a change of its backend subnets, a load balancer goes on probing from old addresses"
+            "A load balancer whose backend subnet was changed may go on probing from its old addresses"
         }
-        OtherSources::SecondSharedPrefix => {
-            "Some regions also probe from 100.126.0.0/16: then set --shared-source 100.125.0.0/16,100.126.0.0/16"
-        }
+        OtherSources::SecondSharedPrefix => SECOND_SHARED_PREFIX,
         OtherSources::WrongSetting => "Probes may come from other addresses than the health check sources set here",
     };
     let port = traffic.port;
