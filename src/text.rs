@@ -122,15 +122,15 @@ pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A share such as 0.5 as `50 %`, with a digit after the point where it has one.
+/// A share such as 0.5 as `50%`, with a digit after the point where it has one.
 #[must_use]
 pub fn percentage(share: f64) -> String {
     match share {
-        part if part > 0.0 && part < 0.001 => "less than 0.1 %".into(),
-        part if part < 1.0 && part > 0.999 => "more than 99.9 %".into(),
+        part if part > 0.0 && part < 0.001 => "less than 0.1%".into(),
+        part if part < 1.0 && part > 0.999 => "more than 99.9%".into(),
         part => {
             let text = format!("{:.1}", part * 100.0);
-            format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
+            format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
         }
     }
 }
@@ -268,12 +268,12 @@ mod tests {
     #[test]
     fn a_share_is_never_rounded_to_none_or_all() {
         for (share, percent) in [
-            (0.0, "0 %"),
-            (1.0, "100 %"),
-            (0.5, "50 %"),
-            (0.125, "12.5 %"),
-            (0.000_015_258_789_062_5, "less than 0.1 %"),
-            (0.999_984_741_210_937_5, "more than 99.9 %"),
+            (0.0, "0%"),
+            (1.0, "100%"),
+            (0.5, "50%"),
+            (0.125, "12.5%"),
+            (0.000_015_258_789_062_5, "less than 0.1%"),
+            (0.999_984_741_210_937_5, "more than 99.9%"),
         ] {
             assert_eq!(percentage(share), percent, "{share}");
         }

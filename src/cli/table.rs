@@ -9,13 +9,13 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::{
     api::v1alpha1::{BackendServer, HealthState, conditions::reasons},
     diagnosis::{
-        Assessment, dimension, dimension_name,
-        report::{Failed, Fix, Report},
+        Assessment,
+        report::{Failed, Fix, PortRemoval, Report, Side},
         witness,
-        words::{self, values},
+        words::{self, fixes::Row, values},
     },
-    engine::{CheckId, Evidence, Finding, Impact, Layer, Nearest, RuleFinding, format_address},
-    text::{clean, field_list, is_unsafe, shell_word, wrap},
+    engine::{CheckId, Direction, Evidence, Impact, PortFix, RuleFinding, format_address},
+    text::{clean, count, field_list, is_unsafe, shell_word, wrap},
     world::{Refusal, RefusalReason},
 };
 
@@ -38,6 +38,9 @@ pub fn name(backend: &BackendServer) -> String {
 fn namespace(backend: &BackendServer) -> String {
     backend.namespace().unwrap_or_else(|| "default".into())
 }
+
+/// Columns of the widest label and two blanks.
+const LABELS: usize = 16;
 
 /// The whole table, in lines of at most `width` columns.
 pub fn render(assessments: &[Assessment], width: usize) -> String {
@@ -89,19 +92,30 @@ impl Page {
     }
 
     fn report(&mut self, title: &str, report: &Report, namespace: &str) {
-        let verdict = match report.outcomes.findings().count() {
-            0 => styled(GREEN, &format!("no fault in {} items", CheckId::COUNT)),
-            failed => styled(RED, &format!("{failed} of {} items failed", CheckId::COUNT)),
+        let (beyond, items): (Vec<_>, Vec<_>) = report.findings.faults().partition(|found| found.is_beyond());
+        let accepted = report.findings.accepted();
+        let verdict = if items.is_empty() && beyond.is_empty() {
+            styled(GREEN, &format!("no fault in {} items", CheckId::COUNT))
+        } else {
+            let mut text = format!("{} of {} items failed", items.len(), CheckId::COUNT);
+            if !beyond.is_empty() {
+                let _ = write!(text, ", {} beyond them", count(beyond.len(), "fault"));
+            }
+            styled(RED, &text)
         };
         let _ = writeln!(self.text, "{title}  {verdict}");
         self.traffic(report);
-        for failed in report.failed(|_| true) {
+        for block in blocks(report) {
             self.text.push('\n');
-            self.check(report, &failed);
+            self.block(report, &block, namespace);
         }
         for fix in &report.fixes {
             self.text.push('\n');
             self.fix(report, fix, namespace);
+        }
+        if let Some(removal) = &report.port_removal {
+            self.text.push('\n');
+            self.port_removal(removal, namespace);
         }
         if !report.next_steps.is_empty() {
             self.text.push('\n');
@@ -110,7 +124,10 @@ impl Page {
                 self.paragraph(&format!("  {}. ", i + 1), "     ", &words::steps::step(report, step));
             }
         }
-        let notes = words::notes::notes(report);
+        let accepted = accepted
+            .iter()
+            .map(|check| format!("Accepted: {} ({})", check.item(), check.id()));
+        let notes: Vec<String> = accepted.chain(words::notes::notes(report)).collect();
         if !notes.is_empty() {
             self.text.push('\n');
             for note in &notes {
@@ -139,14 +156,41 @@ impl Page {
         let _ = writeln!(self.text, "  {}: {means}", styled(style, values::impact(report.impact)));
     }
 
-    fn check(&mut self, report: &Report, failed: &Failed<'_>) {
-        let Failed { check, finding, .. } = *failed;
-        let impact = finding.impact();
-        let style = match impact {
-            Impact::Blocks => RED,
-            Impact::Intermittent => YELLOW,
-            Impact::Advisory | Impact::None => DIM,
-        };
+    /// One finding, or all of the same rules over which one and the same decides: what they share is said once.
+    fn block(&mut self, report: &Report, block: &[Failed<'_>], namespace: &str) {
+        let Some(first) = block.first() else { return };
+        if let [only] = block {
+            self.item(report, only);
+        } else if let Some(found) = first.found.rules() {
+            let (kind, bound) = (values::kind(found.layer), values::bound(found.direction));
+            let object = found.evidence.decided_by.object.as_deref();
+            let object = object.map(|name| format!("{kind} {name}, ")).unwrap_or_default();
+            let title = format!("{object}{bound}: {} for one reason", count(block.len(), "item"));
+            let impact = block.iter().map(|failed| failed.found.impact()).max();
+            let style = impact_style(impact.unwrap_or(Impact::None));
+            let _ = writeln!(self.text, "  {} {}", styled(style, "✗"), styled(BOLD, &clean(&title)));
+        }
+        if let Some(found) = first.found.rules() {
+            self.field("Example packet", &packet(report, found));
+            self.field("Decided by", &decision(report, found));
+            if let Some(nearest) = words::checks::nearest(report, found) {
+                self.field("Closest rule", &nearest);
+            }
+        }
+        self.field("What to do", &words::checks::advice(report, &first.found, namespace));
+        self.field("More", &words::checks::explain(first.found.check));
+        if block.len() > 1 {
+            for failed in block {
+                self.member(report, failed);
+            }
+        }
+    }
+
+    /// A finding that stands alone.
+    fn item(&mut self, report: &Report, failed: &Failed<'_>) {
+        let found = &failed.found;
+        let (check, impact) = (found.check, found.impact());
+        let style = impact_style(impact);
         let (item, category, severity) = (check.item(), check.category().as_str(), check.severity().as_str());
         let tail = format!("{category}, {severity}, {}", values::impact(impact));
         // On one line where both fit.
@@ -158,49 +202,100 @@ impl Page {
         let (cross, item) = (styled(style, "✗"), styled(BOLD, item));
         let _ = writeln!(self.text, "  {cross} {item}{gap}{}", styled(style, &tail));
         let _ = writeln!(self.text, "    {}", styled(DIM, check.id()));
-        self.paragraph("    ", "    ", &words::checks::reason(report, check, finding));
-        if let Finding::Rules(found) = finding {
-            self.evidence(report, failed, found);
+        self.paragraph("    ", "    ", &words::checks::reason(report, found));
+        if let Some(found) = found.rules() {
+            self.field("Blocked", &blocked(report, &found.evidence));
         }
-        self.field("do", &words::checks::suggestion(report, check, finding));
     }
 
-    /// What the item before it in the same layer and direction has is not shown again.
-    fn evidence(&mut self, report: &Report, failed: &Failed<'_>, found: &RuleFinding) {
-        let evidence = &found.evidence;
-        self.field("drops", &dropped(report, evidence));
-        if failed.new_witness {
-            self.field("packet", &packet(report, found));
-        }
-        if failed.new_witness || failed.new_decision {
-            self.field("decides", &decision(report, found));
-        }
-        if let Some(near) = evidence.nearest.as_ref().filter(|_| failed.new_witness) {
-            self.field("nearest", &nearest(found, near));
+    /// One of several findings that have the same cause.
+    fn member(&mut self, report: &Report, failed: &Failed<'_>) {
+        let found = &failed.found;
+        let (check, impact) = (found.check, found.impact());
+        let tail = format!("{}, {}", check.severity().as_str(), values::impact(impact));
+        self.paragraph("    - ", "      ", &format!("{} ({tail})", check.item()));
+        let _ = writeln!(self.text, "      {}", styled(DIM, check.id()));
+        self.paragraph("      ", "      ", &words::checks::reason(report, found));
+        if let Some(found) = found.rules().filter(|found| !found.evidence.share.is_all()) {
+            self.paragraph(
+                "      ",
+                "      ",
+                &format!("Blocked: {}", blocked(report, &found.evidence)),
+            );
         }
     }
 
     fn fix(&mut self, report: &Report, fix: &Fix, namespace: &str) {
-        let verified = if fix.verified {
+        let kind = values::kind(fix.layer);
+        let place = match fix.subnet.as_deref() {
+            Some(subnet) => format!(" of the load balancer's subnet {subnet}"),
+            None => String::new(),
+        };
+        let object = format!(
+            "{kind} {}{place}, {}",
+            clean(fix.target.name()),
+            values::bound(fix.direction)
+        );
+        self.fix_head(&object, fix.verified);
+        self.paragraph("    ", "    ", &words::fixes::summary(fix, &report.traffic));
+        self.console(report, fix);
+        if let Some(patch) = words::fixes::patch(fix, &report.traffic) {
+            let kind = if fix.layer.is_security_group() {
+                "securitygroup"
+            } else {
+                "networkacl"
+            };
+            self.patch(kind, fix.target.name(), namespace, &patch);
+        }
+    }
+
+    fn port_removal(&mut self, removal: &PortRemoval, namespace: &str) {
+        let (kind, command) = match removal.from {
+            PortFix::BackendServer => ("BackendServer", "backendserver"),
+            PortFix::Group => ("LoadBalancer", "loadbalancer"),
+        };
+        self.fix_head(&format!("{kind} {}", clean(&removal.name)), true);
+        self.paragraph("    ", "    ", &words::fixes::port_removal(removal));
+        self.patch(command, &removal.name, namespace, &words::fixes::port_patch(removal));
+    }
+
+    fn fix_head(&mut self, object: &str, verified: bool) {
+        let verified = if verified {
             styled(GREEN, "verified")
         } else {
             styled(YELLOW, "not verified")
         };
         let head = styled(BOLD, "Fix");
-        let object = format!("{} {}", values::kind(fix.layer), clean(fix.target.name()));
-        let bound = values::bound(fix.direction);
-        let _ = writeln!(self.text, "  {head}  {object}, {bound} ({verified})");
-        self.paragraph("    ", "    ", &words::fixes::summary(fix, &report.traffic, None));
-        if let Some(patch) = words::fixes::patch(fix, &report.traffic) {
-            // Never wrapped: it is there to be copied.
-            let line = patch_line(fix.layer, fix.target.name(), namespace, &patch);
-            let _ = writeln!(self.text, "    {line}");
-        }
+        let _ = writeln!(self.text, "  {head}  {object} ({verified})");
+    }
+
+    /// The command that makes the change. Never wrapped: it is there to be copied.
+    fn patch(&mut self, kind: &str, name: &str, namespace: &str, patch: &str) {
+        let _ = writeln!(self.text, "    {}", patch_line(kind, name, namespace, patch));
+    }
+
+    /// The new rules as one types them into the cloud's console, which the resource only mirrors.
+    fn console(&mut self, report: &Report, fix: &Fix) {
+        let rows: Vec<Row> = fix
+            .rules
+            .iter()
+            .map(|rule| Row::new(fix, &report.traffic, rule))
+            .collect();
+        let grid = Grid::of(fix, &rows);
+        let what = if rows.len() == 1 { "rule" } else { "rules" };
+        let place = if fix.layer.is_security_group() {
+            String::new()
+        } else {
+            format!(", {}", words::fixes::position(fix))
+        };
+        let head = format!("In the console, {} {what}{place}:", values::bound(fix.direction));
+        self.paragraph("    ", "    ", &head);
+        self.text.push_str(&grid.render(6, self.width));
     }
 
     fn field(&mut self, label: &str, text: &str) {
-        let first = format!("    {}", styled(DIM, &format!("{label:<9}")));
-        self.wrapped(&first, 13, text);
+        let first = format!("    {}", styled(DIM, &format!("{label:<LABELS$}")));
+        self.wrapped(&first, 4 + LABELS, text);
     }
 
     fn paragraph(&mut self, first: &str, rest: &str, text: &str) {
@@ -233,6 +328,14 @@ impl Page {
     }
 }
 
+fn impact_style(impact: Impact) -> Style {
+    match impact {
+        Impact::Blocks => RED,
+        Impact::Intermittent => YELLOW,
+        Impact::Advisory | Impact::None => DIM,
+    }
+}
+
 /// The displayed health and the reported reason behind it.
 fn health(assessment: &Assessment) -> String {
     let (word, style) = match assessment.displayed {
@@ -253,9 +356,144 @@ fn shortened(values: &[String]) -> String {
     field_list(values, 8, 0)
 }
 
-fn dropped(report: &Report, evidence: &Evidence) -> String {
+fn blocked(report: &Report, evidence: &Evidence) -> String {
     let values = shortened(&values::list(&evidence.values, report.traffic.family));
+    if evidence.share.is_none() {
+        return format!("{values} (no probe uses these)");
+    }
     format!("{values} ({} of the packets)", values::percentage(evidence.share))
+}
+
+/// What is shown together, the gravest first: a finding by itself, or all of one side over which one and the same decides.
+fn blocks(report: &Report) -> Vec<Vec<Failed<'_>>> {
+    let mut out: Vec<(Option<Side<'_>>, Vec<Failed<'_>>)> = Vec::new();
+    for failed in report.failed(|_| true) {
+        let side = failed.found.side();
+        match out.last_mut().filter(|(last, _)| side.is_some() && *last == side) {
+            Some((_, block)) => block.push(failed),
+            None => out.push((side, vec![failed])),
+        }
+    }
+    let mut blocks: Vec<Vec<Failed<'_>>> = Vec::new();
+    for (_, side) in out {
+        let mut decisions = side
+            .iter()
+            .filter_map(|failed| failed.found.rules())
+            .map(|found| &found.evidence.decided_by);
+        let first = decisions.next();
+        if decisions.all(|other| Some(other) == first) {
+            blocks.push(side);
+        } else {
+            blocks.extend(side.into_iter().map(|failed| vec![failed]));
+        }
+    }
+    let gravest = |block: &[Failed<'_>]| block.iter().map(|failed| failed.found.impact()).max();
+    blocks.sort_by_key(|block| std::cmp::Reverse(gravest(block)));
+    blocks
+}
+
+/// The heading of what belongs to the column before it.
+const PORTS: &str = "Ports";
+
+/// A few rows under headings, aligned; one under the other where they are too wide for that.
+struct Grid {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Grid {
+    fn of(fix: &Fix, rows: &[Row]) -> Self {
+        let all = || "all".to_owned();
+        let protocol = |row: &Row| row.protocol.to_uppercase();
+        if !fix.layer.is_security_group() {
+            return Self {
+                headings: vec!["Type", "Action", "Protocol", "Source", PORTS, "Destination", PORTS],
+                rows: rows
+                    .iter()
+                    .map(|row| {
+                        vec![
+                            row.family.to_owned(),
+                            "Allow".to_owned(),
+                            protocol(row),
+                            row.source.clone().unwrap_or_default(),
+                            row.source_ports.clone().unwrap_or_else(all),
+                            row.destination.clone().unwrap_or_default(),
+                            row.destination_ports.clone().unwrap_or_else(all),
+                        ]
+                    })
+                    .collect(),
+            };
+        }
+        let remote = match fix.direction {
+            Direction::Ingress => "Source",
+            Direction::Egress => "Destination",
+        };
+        Self {
+            headings: vec!["Direction", "Priority", "Action", "Type", "Protocol & port", remote],
+            rows: rows
+                .iter()
+                .map(|row| {
+                    let ports = row.destination_ports.clone().unwrap_or_else(all);
+                    vec![
+                        match row.direction {
+                            Direction::Ingress => "Inbound".to_owned(),
+                            Direction::Egress => "Outbound".to_owned(),
+                        },
+                        row.priority.to_string(),
+                        "Allow".to_owned(),
+                        row.family.to_owned(),
+                        format!("{}: {ports}", protocol(row)),
+                        row.source.clone().or(row.destination.clone()).unwrap_or_default(),
+                    ]
+                })
+                .collect(),
+        }
+    }
+
+    fn render(&self, indent: usize, width: usize) -> String {
+        let columns = self.headings.iter().enumerate();
+        let widths: Vec<usize> = columns
+            .map(|(at, heading)| {
+                let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.width());
+                cells.chain([heading.width()]).max().unwrap_or(0)
+            })
+            .collect();
+        let mut out = String::new();
+        let whole = indent + widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+        if whole <= width {
+            let mut line = |cells: &mut dyn Iterator<Item = &str>| {
+                let cells = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+                let cells = cells.collect::<Vec<_>>().join("  ");
+                let _ = writeln!(out, "{:indent$}{}", "", cells.trim_end());
+            };
+            line(&mut self.headings.iter().copied());
+            for row in &self.rows {
+                line(&mut row.iter().map(String::as_str));
+            }
+            return out;
+        }
+        // Beside each other it is plain whose ports they are; one under the other it is said.
+        let mut of = "";
+        let labels = self.headings.iter().map(|heading| {
+            if *heading == PORTS {
+                format!("{of} ports")
+            } else {
+                of = heading;
+                (*heading).to_owned()
+            }
+        });
+        let labels: Vec<String> = labels.collect();
+        let label = labels.iter().map(|label| label.width()).max().unwrap_or(0);
+        for (at, row) in self.rows.iter().enumerate() {
+            if at > 0 {
+                out.push('\n');
+            }
+            for (heading, cell) in labels.iter().zip(row) {
+                let _ = writeln!(out, "{:indent$}{heading:<label$}  {cell}", "");
+            }
+        }
+        out
+    }
 }
 
 fn end(address: Option<&str>, port: Option<u16>) -> String {
@@ -281,47 +519,27 @@ fn decision(report: &Report, found: &RuleFinding) -> String {
     let Some(name) = &decided.object else {
         // No single one decides.
         return if report.security_groups.is_empty() {
-            "no security group is on the interface: denied".into()
+            "no security group on the interface: everything is denied".into()
         } else {
-            "no rule of any of its security groups matches: denied".into()
+            "no rule in any of its security groups matches, so it is denied".into()
         };
     };
     let Some(rule) = &decided.rule else {
-        return format!("{kind} {name}, no rule matches: denied");
+        return format!("{kind} {name}: no rule matches, so it is denied");
     };
-    let position = decided.index.map(|index| format!("position {index}"));
+    // People count from one.
+    let position = decided.index.map(|index| format!("position {}", index + 1));
     let priority = decided.priority.map(|priority| format!("priority {priority}"));
-    let place: Vec<String> = position.into_iter().chain(priority).collect();
+    let place: Vec<String> = priority.or(position).into_iter().collect();
     if place.is_empty() {
-        format!("{kind} {name}, rule {rule}: denied")
+        format!("{kind} {name}: rule {rule} denies it")
     } else {
-        format!("{kind} {name}, rule {rule} ({}): denied", place.join(", "))
+        format!("{kind} {name}: rule {rule} ({}) denies it", place.join(", "))
     }
-}
-
-fn nearest(found: &RuleFinding, nearest: &Nearest) -> String {
-    let kind = values::kind(found.layer);
-    let mut text = format!("{kind} {}, rule {}", nearest.object, nearest.rule);
-    if !nearest.misses.is_empty() {
-        let misses = nearest.misses.iter();
-        let misses = misses.map(|missed| dimension_name(dimension(found.layer, found.direction, *missed)));
-        let misses = misses.collect::<Vec<_>>().join(" and ");
-        let only = if nearest.misses.len() == 1 { " only" } else { "" };
-        let _ = write!(text, ": misses{only} on the {misses}");
-    }
-    if let Some(deny) = &nearest.shadowed_by {
-        let _ = write!(text, ": comes after rule {deny}, which denies");
-    }
-    text
 }
 
 /// The command that makes the change, for a POSIX shell.
-fn patch_line(layer: Layer, name: &str, namespace: &str, patch: &str) -> String {
-    let kind = if layer.is_security_group() {
-        "securitygroup"
-    } else {
-        "networkacl"
-    };
+fn patch_line(kind: &str, name: &str, namespace: &str, patch: &str) -> String {
     // Control characters can only stand inside JSON strings, where an escape means the same.
     let mut safe = String::with_capacity(patch.len());
     for c in patch.chars() {

@@ -8,7 +8,10 @@ use crate::{
     world::{Collected, Key, Refusal, RefusalReason, World},
 };
 
-use super::{report::Report, words};
+use super::{
+    report::{Accept, Findings, Report},
+    words,
+};
 
 /// One backend server: the health that is shown, and its report, or why it is not diagnosed. Statuses, metrics and tables are
 /// made of this.
@@ -43,17 +46,17 @@ impl Assessment {
     pub fn outcome_reason(&self) -> &'static str {
         match &self.outcome {
             Err(refusal) => refusal.reason.as_str(),
-            Ok(report) if report.outcomes.findings().next().is_none() => reasons::NO_FAULT_FOUND,
+            Ok(report) if report.findings.faults().next().is_none() => reasons::NO_FAULT_FOUND,
             Ok(_) => reasons::FAULTS_FOUND,
         }
     }
 
-    /// The failed items in table order.
+    /// The checks that make a fault, in table order, what is beyond the items last.
     pub fn failed(&self) -> impl Iterator<Item = CheckId> {
         let report = self.outcome.as_ref().ok();
         report
             .into_iter()
-            .flat_map(|report| report.outcomes.findings().map(|(check, _)| check))
+            .flat_map(|report| report.findings.faults().map(|found| found.check))
     }
 
     /// Whether the reported reason cannot be what the rules predict.
@@ -92,8 +95,9 @@ pub struct Facts {
 pub struct Judged<'a> {
     collected: &'a Collected,
     case: &'a Case,
-    /// The verdict.
-    pub verdict: Verdict,
+    verdict: Verdict,
+    /// What was found, and what of it is accepted.
+    pub findings: Findings,
 }
 
 /// Judges what was collected.
@@ -103,13 +107,14 @@ pub struct Judged<'a> {
 /// Why there is nothing to judge.
 pub fn judge(collected: &Collected) -> Result<Judged<'_>, Refusal> {
     let case = collected.case.as_ref().map_err(Clone::clone)?;
-    let verdict = engine::diagnose(case).map_err(|intricate| {
+    let mut verdict = engine::diagnose(case).map_err(|intricate| {
         let message = words::refusals::too_intricate(case, intricate);
         Refusal::new(RefusalReason::TooIntricate, message)
     })?;
     Ok(Judged {
         collected,
         case,
+        findings: Findings::new(&mut verdict, Accept::of(collected)),
         verdict,
     })
 }
@@ -118,6 +123,6 @@ impl Judged<'_> {
     /// The report of it.
     #[must_use]
     pub fn report(self) -> Report {
-        Report::new(self.collected, self.case, self.verdict)
+        Report::new(self.collected, self.case, self.verdict, self.findings)
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    api::v1alpha1::{Diagnosis, Fix},
+    api::v1alpha1::{Diagnosis, FailedCheck, Fix},
     text::clean_for_json,
 };
 
@@ -20,11 +20,11 @@ pub(super) fn fit(diagnosis: &mut Diagnosis) {
         return;
     }
     let mut left_out = Vec::new();
-    let mut steps = STEPS.iter();
-    while size(diagnosis) > BUDGET {
-        let Some((what, step)) = steps.next() else { break };
-        if step(diagnosis) && !left_out.contains(what) {
-            left_out.push(*what);
+    for (what, step) in STEPS {
+        while size(diagnosis) > BUDGET && step(diagnosis) {
+            if !left_out.contains(what) {
+                left_out.push(*what);
+            }
         }
     }
     if !left_out.is_empty() {
@@ -34,25 +34,30 @@ pub(super) fn fit(diagnosis: &mut Diagnosis) {
     }
 }
 
-/// What is left out, in this order, and whether there was any of it.
+/// What is left out, in this order, as long as there is any of it.
 type Step = (&'static str, fn(&mut Diagnosis) -> bool);
 
 const STEPS: &[Step] = &[
     ("nearest rules", |diagnosis| {
-        let had = diagnosis.checks.iter_mut().map(|check| check.nearest.take().is_some());
+        let had = all_checks(diagnosis).map(|check| check.nearest.take().is_some());
         had.fold(false, |any, one| any | one)
     }),
     ("values", |diagnosis| cut_lists(diagnosis, 3)),
-    // At most four sides have a fix, so that this leaves none.
-    ("patches", drop_longest_patch),
-    ("patches", drop_longest_patch),
-    ("patches", drop_longest_patch),
     ("patches", drop_longest_patch),
     ("values", |diagnosis| cut_lists(diagnosis, 1)),
     ("parts of texts and names", |diagnosis| cut_texts(diagnosis, 256)),
     ("parts of texts and names", |diagnosis| cut_texts(diagnosis, 128)),
     ("parts of texts and names", |diagnosis| cut_texts(diagnosis, 64)),
+    // A load balancer may have many subnets. They are alike; all are counted.
+    ("findings at the load balancer's end", |diagnosis| {
+        diagnosis.beyond.len() > 1 && diagnosis.beyond.pop().is_some()
+    }),
+    ("fixes", |diagnosis| diagnosis.fixes.pop().is_some()),
 ];
+
+fn all_checks(diagnosis: &mut Diagnosis) -> impl Iterator<Item = &mut FailedCheck> {
+    diagnosis.checks.iter_mut().chain(&mut diagnosis.beyond)
+}
 
 fn cut_lists(diagnosis: &mut Diagnosis, keep: usize) -> bool {
     let mut any = cut_list(
@@ -60,7 +65,7 @@ fn cut_lists(diagnosis: &mut Diagnosis, keep: usize) -> bool {
         &mut diagnosis.health_check.omitted_sources,
         keep,
     );
-    for blocked in diagnosis.checks.iter_mut().filter_map(|check| check.blocked.as_mut()) {
+    for blocked in all_checks(diagnosis).filter_map(|check| check.blocked.as_mut()) {
         any |= cut_list(&mut blocked.values, &mut blocked.omitted, keep);
     }
     any
@@ -88,7 +93,8 @@ fn drop_longest_patch(diagnosis: &mut Diagnosis) -> bool {
 }
 
 fn cut_texts(diagnosis: &mut Diagnosis, max: usize) -> bool {
-    let checks = diagnosis.checks.iter_mut().flat_map(|check| {
+    let checks = diagnosis.checks.iter_mut().chain(&mut diagnosis.beyond);
+    let checks = checks.flat_map(|check| {
         let decided = check.decided_by.as_mut();
         let names = decided.into_iter().flat_map(|by| [by.name.as_mut(), by.rule.as_mut()]);
         let texts = [Some(&mut check.reason), Some(&mut check.suggestion)];
@@ -111,7 +117,7 @@ fn cut_texts(diagnosis: &mut Diagnosis, max: usize) -> bool {
 fn rough_size(diagnosis: &Diagnosis) -> usize {
     let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let list = |texts: &[String]| texts.iter().map(|text| text.len() + 3).sum::<usize>();
-    let checks = diagnosis.checks.iter().map(|check| {
+    let checks = diagnosis.checks.iter().chain(&diagnosis.beyond).map(|check| {
         let blocked = check.blocked.as_ref().map_or(0, |blocked| list(&blocked.values));
         let decided = check.decided_by.as_ref();
         let decided = decided.map_or(0, |by| length(&by.name) + length(&by.rule));
@@ -128,8 +134,9 @@ fn rough_size(diagnosis: &Diagnosis) -> usize {
         + list(&diagnosis.health_check.sources)
         + list(&diagnosis.next_steps)
         + list(&diagnosis.notes)
+        + list(&diagnosis.accepted)
         // These have no escapes.
-        + (400 + 900 * diagnosis.checks.len() + 120 * diagnosis.fixes.len()).div_ceil(ESCAPED)
+        + (400 + 900 * (diagnosis.checks.len() + diagnosis.beyond.len()) + 120 * diagnosis.fixes.len()).div_ceil(ESCAPED)
 }
 
 fn size(diagnosis: &Diagnosis) -> usize {

@@ -29,7 +29,6 @@ pub use load_balancer::load_balancer_status;
 pub(crate) use rules::{network_acl_status, security_group_status};
 pub(crate) use status::{status, witness};
 pub(crate) use troubleshoot_request::{is_record_current, record_end, troubleshoot_request_status};
-pub(crate) use values::{dimension, dimension_name};
 
 /// The controller's part of a backend server's status, as it ought to be now; `None`: there is no such object.
 #[must_use]

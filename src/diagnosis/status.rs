@@ -8,14 +8,14 @@ use crate::{
         Witness,
         conditions::{reasons, types},
     },
-    engine::{CheckId, Direction, Finding, Layer, RuleFinding, Traffic, format_address},
+    engine::{CheckId, Direction, Layer, RuleFinding, Traffic, format_address},
 };
 
 use super::{
     assessment::Assessment,
     budget,
     conditions::{Conditions, State},
-    report::{Failed, Fix, Report},
+    report::{Failed, Fix, PortRemoval, Report},
     values, words,
 };
 
@@ -23,6 +23,10 @@ use super::{
 const MAX_SOURCES: usize = 16;
 /// Blocked values listed before the rest is only counted.
 const MAX_VALUES: usize = 16;
+
+/// Findings at the load balancer's subnets, and fixes, listed before the rest is only counted: a load balancer may have a hundred subnets.
+const MAX_BEYOND: usize = 16;
+const MAX_FIXES: usize = 4 + MAX_BEYOND;
 
 /// The controller's part of a backend server's status (`health` is `None` in it), as it ought to be now. Transition times of
 /// conditions whose status is unchanged are kept from the status that the object has.
@@ -58,11 +62,16 @@ pub fn status(assessment: &Assessment, now: &Time) -> BackendServerStatus {
         Ok(report) => {
             let message = words::conditions::diagnosed(report);
             conditions.set(types::DIAGNOSED, State::True, outcome, message);
-            if let Some((check, finding)) = report.outcomes.gravest() {
-                let message = words::conditions::fault(report, check, finding);
-                conditions.set(types::FAULT_FOUND, State::True, check.condition_reason(), message);
+            if let Some(gravest) = report.findings.gravest() {
+                let message = words::conditions::fault(report, &gravest);
+                conditions.set(
+                    types::FAULT_FOUND,
+                    State::True,
+                    gravest.check.condition_reason(),
+                    message,
+                );
             } else {
-                let message = words::conditions::no_fault();
+                let message = words::conditions::no_fault(report);
                 conditions.set(types::FAULT_FOUND, State::False, reasons::NO_FAULT_FOUND, message);
             }
         }
@@ -87,13 +96,24 @@ fn diagnosis(report: &Report) -> Diagnosis {
             destination: format_address(traffic.family, traffic.local),
         },
         checked: number(CheckId::COUNT),
-        failed: number(report.outcomes.findings().count()),
+        failed: number(report.findings.faults().count()),
         impact: values::diagnosis_impact(report.impact),
         dropped_share: report.dropped.to_decimal(),
-        checks: checks(report, |_| true).collect(),
-        beyond: Vec::new(),
-        accepted: Vec::new(),
-        fixes: report.fixes.iter().map(|one| fix(report, one)).collect(),
+        checks: checks(report, |check| !is_beyond(check)).collect(),
+        beyond: checks(report, is_beyond).take(MAX_BEYOND).collect(),
+        accepted: report
+            .findings
+            .accepted()
+            .into_iter()
+            .map(|check| check.id().to_owned())
+            .collect(),
+        fixes: report
+            .fixes
+            .iter()
+            .take(MAX_FIXES)
+            .map(|one| fix(report, one))
+            .chain(report.port_removal.as_ref().map(port_removal))
+            .collect(),
         next_steps: report
             .next_steps
             .iter()
@@ -101,38 +121,52 @@ fn diagnosis(report: &Report) -> Diagnosis {
             .collect(),
         notes: words::notes::notes(report),
     };
+    let shown = out.checks.len() + out.beyond.len();
+    if let Some(more) = report
+        .findings
+        .faults()
+        .count()
+        .checked_sub(shown)
+        .filter(|more| *more > 0)
+    {
+        out.notes.push(format!(
+            "{more} more findings at the load balancer's subnets are not listed"
+        ));
+    }
     budget::fit(&mut out);
     out
 }
 
-/// The failed items that are wanted, in table order. One without a witness has the witness, what decides and the nearest rule
+fn is_beyond(check: CheckId) -> bool {
+    CheckId::BEYOND.contains(&check)
+}
+
+/// The faults that are wanted, in table order. One without a witness has the witness, what decides and the nearest rule
 /// of the one before it in the same layer and direction; one without what decides has that.
 pub fn checks(report: &Report, wanted: impl Fn(CheckId) -> bool) -> impl Iterator<Item = FailedCheck> {
     report.failed(wanted).map(|failed| failed_check(report, failed))
 }
 
 fn failed_check(report: &Report, failed: Failed<'_>) -> FailedCheck {
-    let Failed { check, finding, .. } = failed;
-    let found = match finding {
-        Finding::Rules(found) => Some(&**found),
-        Finding::Configuration { .. } => None,
-    };
+    let Failed { found, .. } = failed;
+    let check = found.check;
+    let rules = found.rules();
     FailedCheck {
         id: check.id().to_owned(),
         category: check.category().as_str().to_owned(),
         item: check.item().to_owned(),
         severity: check.severity().as_str().to_owned(),
-        reason: words::checks::reason(report, check, finding),
-        suggestion: words::checks::suggestion(report, check, finding),
-        impact: values::item_impact(finding.impact()),
-        blocked: found.map(|found| blocked(report, found)),
-        witness: found
+        reason: words::checks::reason(report, &found),
+        suggestion: words::checks::suggestion(report, &found),
+        impact: values::item_impact(found.impact()),
+        blocked: rules.map(|rules| blocked(report, rules)),
+        witness: rules
             .filter(|_| failed.new_witness)
-            .map(|found| witness(&report.traffic, found)),
-        decided_by: found
+            .map(|rules| witness(&report.traffic, rules)),
+        decided_by: rules
             .filter(|_| failed.new_witness || failed.new_decision)
             .map(decided_by),
-        nearest: found.filter(|_| failed.new_witness).and_then(nearest),
+        nearest: rules.filter(|_| failed.new_witness).and_then(nearest),
     }
 }
 
@@ -221,9 +255,21 @@ fn fix(report: &Report, fix: &Fix) -> api::Fix {
         kind: values::fix_kind(fix.layer),
         name: fix.target.name().to_owned(),
         direction: Some(values::direction(fix.direction)),
-        summary: words::fixes::summary(fix, &report.traffic, None),
+        summary: words::fixes::summary(fix, &report.traffic),
         patch: words::fixes::patch(fix, &report.traffic),
         verified: fix.verified,
+    }
+}
+
+fn port_removal(removal: &PortRemoval) -> api::Fix {
+    api::Fix {
+        kind: values::port_fix_kind(removal.from),
+        name: removal.name.clone(),
+        direction: None,
+        summary: words::fixes::port_removal(removal),
+        patch: Some(words::fixes::port_patch(removal)),
+        // Only what was judged again is offered.
+        verified: true,
     }
 }
 

@@ -367,10 +367,10 @@ impl Answer {
                 return;
             }
         };
-        let findings = judged.verdict.outcomes.findings();
-        let ranks = findings
-            .filter(|(check, _)| belongs(*check, subject))
-            .map(|(check, finding)| ((finding.impact(), check.severity()), check));
+        let faults = judged.findings.faults();
+        let ranks = faults
+            .filter(|found| belongs(found.check, subject))
+            .map(|found| (found.rank(), found.check));
         let ranks: Vec<_> = ranks.collect();
         self.tally.diagnosed += 1;
         self.tally.faulty += usize::from(!ranks.is_empty());

@@ -2,7 +2,7 @@
 
 use crate::{
     api::v1alpha1::{DiagnosisImpact, Direction as ApiDirection, FixKind, ItemImpact, NearestDimension, RuleKind},
-    engine::{Dimension, Direction, Impact, Layer},
+    engine::{Dimension, Direction, Impact, Layer, PortFix},
 };
 
 pub(super) fn kind(layer: Layer) -> RuleKind {
@@ -13,11 +13,27 @@ pub(super) fn kind(layer: Layer) -> RuleKind {
     }
 }
 
+/// The kind of the objects of a layer, in a sentence.
+pub(super) fn kind_name(layer: Layer) -> &'static str {
+    if layer.is_security_group() {
+        "security group"
+    } else {
+        "network ACL"
+    }
+}
+
 pub(super) fn fix_kind(layer: Layer) -> FixKind {
     if layer.is_security_group() {
         FixKind::SecurityGroup
     } else {
         FixKind::NetworkACL
+    }
+}
+
+pub(super) fn port_fix_kind(from: PortFix) -> FixKind {
+    match from {
+        PortFix::BackendServer => FixKind::BackendServer,
+        PortFix::Group => FixKind::LoadBalancer,
     }
 }
 

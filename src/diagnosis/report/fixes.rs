@@ -1,6 +1,9 @@
 //! Fixes as values: which object, which rules under which names, which operations on its manifest (semantics §8).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kube::Resource;
 
@@ -9,6 +12,8 @@ use crate::{
     world::{Collected, RuleObjects},
 };
 
+use super::{Findings, Side};
+
 /// A change that heals one direction of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fix {
@@ -16,6 +21,8 @@ pub struct Fix {
     pub layer: Layer,
     /// The direction.
     pub direction: Direction,
+    /// The load balancer's subnet, where it is of that one's network ACL.
+    pub subnet: Option<Arc<str>>,
     /// The object to change.
     pub target: Target,
     /// The rules to add, in order.
@@ -63,6 +70,8 @@ pub struct NewRule {
     pub remote: Prefix,
     /// Its priority, in a security group.
     pub priority: u8,
+    /// Whether it allows replies, which go to the ports that the probes came from.
+    pub replies: bool,
 }
 
 /// One operation on the array of rules.
@@ -86,9 +95,15 @@ pub enum Operation {
     },
 }
 
-/// The fixes of a verdict.
-pub(super) fn fixes(collected: &Collected, case: &Case, plans: &[FixPlan]) -> Vec<Fix> {
-    let mut out: Vec<(Fix, bool)> = plans.iter().map(|plan| fix(collected, case, plan)).collect();
+/// The fixes of a verdict: those of which something makes a fault.
+pub(super) fn fixes(collected: &Collected, case: &Case, plans: &[FixPlan], findings: &Findings) -> Vec<Fix> {
+    let mut plans: Vec<&FixPlan> = plans.iter().filter(|plan| is_wanted(plan, findings)).collect();
+    in_order(&mut plans);
+    let mut names = Names::default();
+    let mut out: Vec<(Fix, bool)> = plans
+        .iter()
+        .map(|plan| fix(collected, case, plan, &mut names))
+        .collect();
     // An array that may be absent can only be set as a whole. A security group has one for both directions: the fix of either
     // sets the rules of both, so that applying one after the other loses nothing.
     let absent: Vec<Fix> = out
@@ -97,23 +112,108 @@ pub(super) fn fixes(collected: &Collected, case: &Case, plans: &[FixPlan]) -> Ve
         .map(|(fix, _)| fix.clone())
         .collect();
     for (fix, _) in out.iter_mut().filter(|(_, absent)| *absent) {
-        let same_array = absent
-            .iter()
-            .filter(|other| (other.layer, &other.target) == (fix.layer, &fix.target))
-            .filter(|other| other.layer == Layer::SecurityGroup || other.direction == fix.direction);
+        let same_array = absent.iter().filter(|other| other.array() == fix.array());
         let rules = same_array.flat_map(|other| &other.rules).cloned().collect();
         fix.operations.push(Operation::SetRules(rules));
     }
     out.into_iter().map(|(fix, _)| fix).collect()
 }
 
+fn is_wanted(plan: &FixPlan, findings: &Findings) -> bool {
+    let side = (plan.layer, plan.direction, plan.subnet.as_deref());
+    findings.of_side(side).next().is_some()
+}
+
+/// One network ACL can be that of the server's subnet and of several of the load balancer's. What is put in furthest back comes first, so
+/// that no position that a later fix names has moved by then.
+fn in_order(plans: &mut [&FixPlan]) {
+    let array = |plan: &FixPlan| (plan.layer.is_security_group(), plan.object.clone(), plan.direction);
+    let position = |plan: &FixPlan| match plan.placement {
+        Placement::Before(index) => index,
+        Placement::Priority { .. } | Placement::Append | Placement::NewGroup => u32::MAX,
+    };
+    // A handful at most, so that looking at each pair costs nothing. Those of other arrays stay where they are.
+    for at in 0..plans.len() {
+        for later in at + 1..plans.len() {
+            if let (Some(one), Some(other)) = (plans.get(at), plans.get(later))
+                && array(one) == array(other)
+                && position(other) > position(one)
+            {
+                plans.swap(at, later);
+            }
+        }
+    }
+}
+
+/// The names of the rules of each array, those of the fixes before among them.
+#[derive(Default)]
+struct Names(BTreeMap<(RuleArray, String), BTreeSet<String>>);
+
+/// Which array of an object's manifest.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum RuleArray {
+    /// `spec.rules` of a security group: both directions.
+    Rules,
+    /// `spec.ingress` of a network ACL.
+    Ingress,
+    /// `spec.egress` of a network ACL.
+    Egress,
+}
+
+impl RuleArray {
+    fn of(layer: Layer, direction: Direction) -> Self {
+        match (layer.is_security_group(), direction) {
+            (true, _) => Self::Rules,
+            (false, Direction::Ingress) => Self::Ingress,
+            (false, Direction::Egress) => Self::Egress,
+        }
+    }
+}
+
+/// Whether what passes there is replies. What the page asks of a security group outbound is no reply, but a packet to the health check
+/// port.
+fn allows_replies(layer: Layer, direction: Direction) -> bool {
+    match (layer, direction) {
+        (Layer::NetworkAcl | Layer::SecurityGroupReply, Direction::Egress)
+        | (Layer::LoadBalancerAcl, Direction::Ingress) => true,
+        (Layer::NetworkAcl | Layer::SecurityGroupReply, Direction::Ingress)
+        | (Layer::LoadBalancerAcl, Direction::Egress)
+        | (Layer::SecurityGroup, _) => false,
+    }
+}
+
+impl Fix {
+    /// Whether it lets replies pass.
+    #[must_use]
+    pub fn replies(&self) -> bool {
+        allows_replies(self.layer, self.direction)
+    }
+
+    /// The rules that it heals.
+    #[must_use]
+    pub fn side(&self) -> Side<'_> {
+        (self.layer, self.direction, self.subnet.as_deref())
+    }
+
+    /// The array that it changes.
+    #[must_use]
+    pub fn array(&self) -> (RuleArray, &str) {
+        (RuleArray::of(self.layer, self.direction), self.target.name())
+    }
+}
+
 /// One fix, and whether the array to which its rules go may be absent: then it lacks the operation that sets it.
-fn fix(collected: &Collected, case: &Case, plan: &FixPlan) -> (Fix, bool) {
-    let array = plan
-        .object
-        .as_deref()
-        .and_then(|name| Array::of(&collected.rule_objects, plan.layer, plan.direction, name));
-    let taken = array.as_ref().map(|array| array.names.clone()).unwrap_or_default();
+fn fix(collected: &Collected, case: &Case, plan: &FixPlan, names: &mut Names) -> (Fix, bool) {
+    let object = plan.object.as_deref();
+    let array = object.and_then(|name| Array::of(&collected.rule_objects, plan.layer, plan.direction, name));
+    let key = (
+        RuleArray::of(plan.layer, plan.direction),
+        object.unwrap_or_default().to_owned(),
+    );
+    let taken = names.0.entry(key).or_default();
+    if let Some(array) = &array {
+        taken.extend(array.names.iter().map(|name| (*name).to_owned()));
+    }
     let priority = match plan.placement {
         Placement::Priority { priority, .. } => priority,
         Placement::Before(_) | Placement::Append | Placement::NewGroup => 1,
@@ -121,15 +221,17 @@ fn fix(collected: &Collected, case: &Case, plan: &FixPlan) -> (Fix, bool) {
     let rules: Vec<NewRule> = plan
         .rules
         .iter()
-        .zip(free_names(&taken, plan.direction))
+        .zip(free_names(taken, plan.direction))
         .map(|(rule, name)| NewRule {
             name,
             direction: plan.direction,
             leg: rule.leg,
             remote: rule.remote,
             priority,
+            replies: allows_replies(plan.layer, plan.direction),
         })
         .collect();
+    taken.extend(rules.iter().map(|rule| rule.name.clone()));
     let mut operations = Vec::new();
     if let Placement::Priority { moves, .. } = &plan.placement {
         let moves = moves
@@ -152,6 +254,7 @@ fn fix(collected: &Collected, case: &Case, plan: &FixPlan) -> (Fix, bool) {
     let fix = Fix {
         layer: plan.layer,
         direction: plan.direction,
+        subnet: plan.subnet.clone(),
         target: match &plan.object {
             Some(name) => Target::Existing(Arc::clone(name)),
             None => Target::New(format!("{backend}-health-check")),
@@ -166,9 +269,16 @@ fn fix(collected: &Collected, case: &Case, plan: &FixPlan) -> (Fix, bool) {
 }
 
 fn ahead_of(case: &Case, plan: &FixPlan) -> Option<Arc<str>> {
-    let (Placement::Before(index), NetworkAclState::InForce { rules, .. }) = (&plan.placement, &case.network_acl)
-    else {
+    let Placement::Before(index) = &plan.placement else {
         return None;
+    };
+    let rules = match (&plan.subnet, &case.network_acl) {
+        (Some(subnet), _) => {
+            let mut ends = case.load_balancer_ends.iter();
+            &ends.find(|end| end.subnet == *subnet)?.rules
+        }
+        (None, NetworkAclState::InForce { rules, .. }) => rules,
+        (None, NetworkAclState::Absent | NetworkAclState::Off(_)) => return None,
     };
     let rules = rules.set.rules(plan.direction, case.traffic.family);
     let rule = rules.iter().find(|rule| rule.index == *index)?;
@@ -211,9 +321,8 @@ impl<'a> Array<'a> {
     }
 }
 
-/// Names that are not taken. They tell the direction, so that the fixes of both directions of one security group can be
-/// applied one after the other.
-fn free_names<'a>(taken: &'a BTreeSet<&str>, direction: Direction) -> impl Iterator<Item = String> + 'a {
+/// Names that are not taken.
+fn free_names(taken: &BTreeSet<String>, direction: Direction) -> impl Iterator<Item = String> + '_ {
     let stem = match direction {
         Direction::Ingress => "health-check-in",
         Direction::Egress => "health-check-out",
@@ -225,5 +334,5 @@ fn free_names<'a>(taken: &'a BTreeSet<&str>, direction: Direction) -> impl Itera
             format!("{stem}-{number}")
         }
     });
-    names.filter(|name| !taken.contains(name.as_str()))
+    names.filter(|name| !taken.contains(name))
 }

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use crate::{
     engine::{
-        AddressMatch, Case, Direction, Layer, NetworkAclState, Part, Prefix, SecurityGroupState, Verdict, Why,
+        AddressMatch, Case, CheckId, Direction, Layer, NetworkAclState, Part, Prefix, SecurityGroupState, Verdict, Why,
         covering_prefixes,
     },
     world::{Collected, SourceOrigin, UnjudgedSubnet},
 };
 
-use super::hints::{self, OtherFamily};
+use super::{
+    Findings,
+    findings::every_check,
+    hints::{self, OtherFamily},
+};
 
 /// One note.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,6 +54,15 @@ pub enum Note {
     AssumedWholeShared(Vec<Prefix>),
     /// Probes leave a subnet of the load balancer that two network ACLs claim.
     SubnetNotJudged(UnjudgedSubnet),
+    /// It is accepted, and shown all the same because it drops probes.
+    AcceptedButDrops(CheckId),
+    /// An id that is to be accepted is none.
+    AcceptsUnknown {
+        /// What is written.
+        id: String,
+        /// The id that is most like it.
+        near: Option<&'static str>,
+    },
     /// The probed address is not in the server's subnet.
     AddressOutsideSubnet {
         /// Name of the subnet.
@@ -75,11 +88,17 @@ pub enum AboutAcl {
 }
 
 /// All notes about one verdict. `unexplained`: the rules leave open why the server is reported unhealthy.
-pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict, unexplained: bool) -> Vec<Note> {
+pub(super) fn notes(
+    collected: &Collected,
+    case: &Case,
+    verdict: &Verdict,
+    findings: &Findings,
+    unexplained: bool,
+) -> Vec<Note> {
     let subnet = collected.backend.spec.subnet_ref.as_ref();
     let subnet = || subnet.map(|subnet| subnet.name.clone()).unwrap_or_default();
-    let outcomes = &verdict.outcomes;
-    let fails = |layer, direction| outcomes.of_side(layer, direction).next().is_some();
+    let outcomes = findings.outcomes();
+    let fails = |layer, direction| findings.of_side((layer, direction, None)).next().is_some();
     let mut out = Vec::new();
     if let Some(Why::PortSecurityOff) = outcomes.not_applicable(Layer::SecurityGroup, Direction::Ingress) {
         out.push(Note::PortSecurityOff);
@@ -90,9 +109,10 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict, unexp
             acl: Arc::clone(acl),
             subnet: subnet(),
         }),
-        _ => out.extend(about_acl(case, verdict, subnet)),
+        _ => out.extend(about_acl(case, verdict, findings, subnet)),
     }
-    if fails(Layer::SecurityGroup, Direction::Egress) {
+    let stateful = matches!(&case.security_groups, SecurityGroupState::Groups { stateful: true, .. });
+    if stateful && fails(Layer::SecurityGroup, Direction::Egress) {
         out.push(Note::SecurityGroupsAreStateful);
     }
     let both = [Direction::Ingress, Direction::Egress];
@@ -120,18 +140,43 @@ pub(super) fn notes(collected: &Collected, case: &Case, verdict: &Verdict, unexp
     if !case.subnet.is_empty() && !case.subnet.iter().any(|prefix| prefix.contains(case.traffic.local)) {
         out.push(Note::AddressOutsideSubnet { subnet: subnet() });
     }
+    out.extend(about_accepting(findings));
     out
 }
 
-fn about_acl(case: &Case, verdict: &Verdict, subnet: impl Fn() -> String) -> Vec<Note> {
+/// What the annotation lists in vain.
+fn about_accepting(findings: &Findings) -> impl Iterator<Item = Note> {
+    let accept = findings.accept();
+    let mut drops: Vec<CheckId> = findings
+        .faults()
+        .filter(|found| accept.lists(found))
+        .map(|found| found.check)
+        .collect();
+    drops.dedup();
+    let unknown = accept.unknown.iter().map(|id| Note::AcceptsUnknown {
+        id: id.clone(),
+        near: nearest(id),
+    });
+    drops.into_iter().map(Note::AcceptedButDrops).chain(unknown)
+}
+
+/// The id that is most like what is written, where one is like it at all.
+fn nearest(written: &str) -> Option<&'static str> {
+    // The time that the distance takes grows with the square of the length.
+    if written.len() > 64 {
+        return None;
+    }
+    let written = written.to_lowercase().replace('-', "_");
+    let distances = every_check().map(|check| (strsim::damerau_levenshtein(&written, check.id()), check.id()));
+    distances.min().filter(|(distance, _)| *distance <= 4).map(|(_, id)| id)
+}
+
+fn about_acl(case: &Case, verdict: &Verdict, findings: &Findings, subnet: impl Fn() -> String) -> Vec<Note> {
     let NetworkAclState::InForce { rules, stateful } = &case.network_acl else {
         return Vec::new();
     };
-    let fails_outbound = verdict
-        .outcomes
-        .of_side(Layer::NetworkAcl, Direction::Egress)
-        .next()
-        .is_some();
+    let outbound = (Layer::NetworkAcl, Direction::Egress, None);
+    let fails_outbound = findings.of_side(outbound).next().is_some();
     let outbound_counts = !*stateful || fails_outbound;
     let exempt = verdict.exempt;
     let mut out = Vec::new();

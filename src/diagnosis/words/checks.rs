@@ -1,88 +1,142 @@
-//! The sentences about a failed item: why it failed, with the real names in it, and what to do.
+//! The sentences about a failed check: why it failed, with the real names in it, and what to do.
 
 use crate::{
-    engine::{CheckId, Dimension, Finding, Has, Layer, Leg, Nearest, Outcome, RuleFinding, format_address},
-    text::clean_for_json,
+    api::v1alpha1::ACCEPT_ANNOTATION,
+    engine::{CheckId, Dimension, Has, Layer, Leg, Nearest, RuleFinding, format_address},
+    text::{clean_for_json, shell_word},
 };
 
 use super::{
-    super::{report::Report, values},
-    values::{address_group, bound, names, names_a_prefix, page, protocol, sentence},
+    super::{
+        report::{Found, Report, What},
+        values,
+    },
+    values::{address_group, bound, names, protocol, sentence},
 };
 
 /// Longest sentence, in bytes of JSON.
 const MAX: usize = 512;
 
 /// The page's reason with the real names in it.
-pub fn reason(report: &Report, check: CheckId, finding: &Finding) -> String {
-    clean_for_json(&failure(report, check, finding), MAX)
+pub fn reason(report: &Report, found: &Found<'_>) -> String {
+    clean_for_json(&failure(report, found), MAX)
 }
 
-/// The same, of an item by its id.
+/// The same, of the first fault of that id.
 pub fn reason_of(report: &Report, check: CheckId) -> String {
-    match report.outcomes.get(check) {
-        Outcome::Failed(finding) => reason(report, check, finding),
-        Outcome::Passed | Outcome::NotApplicable(_) => String::new(),
+    let mut faults = report.findings.faults();
+    faults
+        .find(|found| found.check == check)
+        .map(|found| reason(report, &found))
+        .unwrap_or_default()
+}
+
+/// The change to make, where nothing else of the diagnosis stands beside it: with what the nearest rule lacks.
+pub fn suggestion(report: &Report, found: &Found<'_>) -> String {
+    let hint = found.rules().and_then(|rules| {
+        let nearest = rules.evidence.nearest.as_ref()?;
+        hint(report, rules, nearest)
+    });
+    let change = change(report, found, None);
+    let text = match hint {
+        Some(hint) => format!("{change}; {hint}"),
+        None => change,
+    };
+    clean_for_json(&format!("{text}. More: {}", explain(found.check)), MAX)
+}
+
+/// The change to make, where the nearest rule is shown apart; commands name the namespace.
+pub fn advice(report: &Report, found: &Found<'_>, namespace: &str) -> String {
+    let change = change(report, found, Some(namespace));
+    match found.what {
+        What::Rules(_) if report.fix_of(found).is_some() => format!("{change} below"),
+        What::Rules(_) | What::Port { .. } => change,
     }
 }
 
-/// The change to make.
-pub fn suggestion(report: &Report, check: CheckId, finding: &Finding) -> String {
-    let change = match finding {
-        Finding::Rules(found) => change_of_rules(report, found),
-        Finding::Configuration { own, .. } => format!("Use the backend port {own} as the health check port"),
-    };
-    clean_for_json(&format!("{change}; see {}", page(check)), MAX)
+/// The command that prints the page about a check.
+pub fn explain(check: CheckId) -> String {
+    format!("elb-doctor explain {}", check.id())
 }
 
-/// The sentence of each item.
-fn failure(report: &Report, check: CheckId, finding: &Finding) -> String {
-    let found = match finding {
-        Finding::Rules(found) => found,
-        Finding::Configuration { port, own } => {
-            return format!(
-                "The specified health check port {port} is different from that used by the backend server, {own}."
-            );
+fn change(report: &Report, found: &Found<'_>, namespace: Option<&str>) -> String {
+    match found.what {
+        What::Rules(_) if report.fix_of(found).is_some() => "Apply the fix".to_owned(),
+        What::Rules(_) => "Add a rule that allows it".to_owned(),
+        What::Port { port, own } => {
+            let taken = if report.port_removal.is_some() {
+                format!("apply the fix, so that port {own} is probed")
+            } else {
+                format!("set it to {own}")
+            };
+            let accept = accept(report, found.check, namespace);
+            format!("Port {port} may be meant. If it is not, {taken}. If it is, accept it: {accept}")
+        }
+    }
+}
+
+/// The command that accepts a check for this backend server.
+fn accept(report: &Report, check: CheckId, namespace: Option<&str>) -> String {
+    let mut ids = report.accept_also.clone();
+    let overwrite = if ids.is_empty() { "" } else { " --overwrite" };
+    ids.push(check.id().to_owned());
+    let namespace = namespace.map(|name| format!(" -n {}", shell_word(name)));
+    format!(
+        "kubectl annotate bes/{}{}{overwrite} {}",
+        shell_word(&report.backend),
+        namespace.unwrap_or_default(),
+        shell_word(&format!("{ACCEPT_ANNOTATION}={}", ids.join(",")))
+    )
+}
+
+/// The sentence of each check.
+fn failure(report: &Report, failed: &Found<'_>) -> String {
+    let check = failed.check;
+    let found = match failed.what {
+        What::Rules(found) => found,
+        What::Port { port, own } => {
+            return format!("The health check port {port} is different from the backend server's port {own}.");
         }
     };
     let (traffic, server) = (&report.traffic, &report.backend);
     let local = format_address(traffic.family, traffic.local);
-    let values = &found.evidence.values;
-    let blocked = sentence(values, traffic.family);
-    let addresses = if names_a_prefix(values) {
-        format!("addresses {blocked}")
-    } else {
-        blocked.clone()
-    };
+    let blocked = sentence(&found.evidence.values, traffic.family);
+    let rules = rules(report, failed, found);
     let what = match check {
         CheckId::SecurityGroupInboundProtocol
         | CheckId::SecurityGroupOutboundProtocol
         | CheckId::NetworkAclInboundProtocol
         | CheckId::NetworkAclOutboundProtocol => {
-            return rules_do_not_allow(
-                report,
-                found,
-                &format!("over the health check protocol {}", legs(report, found)),
+            return format!(
+                "{rules} do not allow the health check protocol, {}.",
+                legs(report, found)
             );
         }
         CheckId::SecurityGroupInboundSource | CheckId::NetworkAclInboundSource => {
-            format!("from {addresses} to {server}")
+            format!("from {blocked} to {server}")
         }
         CheckId::SecurityGroupOutboundDestination | CheckId::NetworkAclOutboundDestination => {
-            format!("from {server} to {addresses}")
+            format!("from {server} to {blocked}")
         }
         CheckId::SecurityGroupInboundPort
         | CheckId::SecurityGroupOutboundPort
-        | CheckId::NetworkAclInboundDestinationPort
-        | CheckId::NetworkAclOutboundSourcePort => format!("over health check port {}", traffic.port),
-        CheckId::NetworkAclInboundSourcePort => format!("over all source ports: not {blocked}"),
-        CheckId::NetworkAclOutboundDestinationPort => format!("over all destination ports: not {blocked}"),
-        CheckId::NetworkAclInboundDestination => format!("to the destination address {local} of {server}"),
-        CheckId::NetworkAclOutboundSource => format!("from the source address {local} of {server}"),
-        CheckId::LoadBalancerAclOutbound => format!("from {addresses} to {server}"),
-        CheckId::LoadBalancerAclInbound | CheckId::SecurityGroupReplyOutbound => {
-            format!("from {server} to {addresses}")
+        | CheckId::NetworkAclInboundDestinationPort => format!("to the health check port, {}", traffic.port),
+        CheckId::NetworkAclOutboundSourcePort => format!("from the health check port, {}", traffic.port),
+        CheckId::NetworkAclInboundSourcePort => {
+            let label = label(found);
+            return format!("{label}: Blocks source ports {blocked} (all source ports must be allowed).");
         }
+        CheckId::NetworkAclOutboundDestinationPort => {
+            let label = label(found);
+            return format!(
+                "{label}: Blocks destination ports {blocked} (all must be allowed: a reply goes to the port that the probe came from)."
+            );
+        }
+        CheckId::NetworkAclInboundDestination => format!("to {local}, the address of {server}"),
+        CheckId::NetworkAclOutboundSource => format!("from {local}, the address of {server}"),
+        CheckId::LoadBalancerAclOutbound => format!("from {blocked} to port {} of {server}", traffic.port),
+        CheckId::LoadBalancerAclInbound => format!("from {server} back to {blocked}"),
+        CheckId::SecurityGroupReplyOutbound => format!("from {server} back to {blocked}"),
         // No rules judge it: its sentence stands above.
         CheckId::HealthCheckPort => return check.page_reason().to_owned(),
     };
@@ -91,7 +145,7 @@ fn failure(report: &Report, check: CheckId, finding: &Finding) -> String {
     } else {
         String::new()
     };
-    rules_do_not_allow(report, found, &format!("{what}{both}"))
+    format!("{rules} do not allow traffic {what}{both}.")
 }
 
 /// The legs that fail.
@@ -105,56 +159,51 @@ fn legs(report: &Report, found: &RuleFinding) -> String {
     }
 }
 
+/// `Network ACL app, inbound`.
+fn label(found: &RuleFinding) -> String {
+    let acl = found.evidence.decided_by.object.as_deref().unwrap_or_default();
+    format!("Network ACL {acl}, {}", bound(found.direction))
+}
+
 /// The rules of which objects do not allow it.
-fn rules_do_not_allow(report: &Report, found: &RuleFinding, what: &str) -> String {
+fn rules(report: &Report, failed: &Found<'_>, found: &RuleFinding) -> String {
     let bound = bound(found.direction);
-    let rules = match (found.layer, report.security_groups.as_slice()) {
+    let sort = match found.layer {
+        Layer::SecurityGroupReply => "stateless security group",
+        Layer::SecurityGroup | Layer::NetworkAcl | Layer::LoadBalancerAcl => "security group",
+    };
+    match (found.layer, report.security_groups.as_slice()) {
         (Layer::NetworkAcl | Layer::LoadBalancerAcl, _) => {
-            let name = found.evidence.decided_by.object.as_deref().unwrap_or_default();
-            format!("The {bound} rules of network ACL {name}")
+            let acl = found.evidence.decided_by.object.as_deref().unwrap_or_default();
+            match failed.subnet {
+                Some(subnet) => {
+                    format!("The {bound} rules of network ACL {acl} on the load balancer's subnet {subnet}")
+                }
+                None => format!("The {bound} rules of network ACL {acl}"),
+            }
         }
         (Layer::SecurityGroup | Layer::SecurityGroupReply, []) => {
-            return format!("There is no security group on the interface: no {bound} rules allow traffic {what}.");
+            format!("There is no security group on the interface: {bound} rules")
         }
-        (Layer::SecurityGroup | Layer::SecurityGroupReply, [only]) => {
-            format!("The {bound} rules of security group {only}")
-        }
+        (Layer::SecurityGroup | Layer::SecurityGroupReply, [only]) => format!("The {bound} rules of {sort} {only}"),
         (Layer::SecurityGroup | Layer::SecurityGroupReply, several) => {
-            format!("The {bound} rules of security groups {}", names(several))
+            format!("The {bound} rules of {sort}s {}", names(several))
         }
-    };
-    format!("{rules} do not allow traffic {what}.")
-}
-
-fn change_of_rules(report: &Report, found: &RuleFinding) -> String {
-    let fixed = report.fix_of(found.layer, found.direction).is_some();
-    let change = if fixed { "Apply the fix" } else { "Allow it" };
-    let hint = found
-        .evidence
-        .nearest
-        .as_ref()
-        .and_then(|near| hint(report, found, near));
-    match hint {
-        Some(hint) => format!("{change}; {hint}"),
-        None => change.to_owned(),
     }
 }
 
-/// What the nearest rule lacks, where one change of it would do.
+/// What the nearest rule has where it misses, if it is one thing only: `rule a has port 80, not 81`.
 fn hint(report: &Report, found: &RuleFinding, nearest: &Nearest) -> Option<String> {
     let rule = &nearest.rule;
-    let family = report.traffic.family;
-    if let Some(deny) = &nearest.shadowed_by {
-        return Some(format!("rule {rule} would allow it, but {deny} comes first and denies"));
-    }
     let [only] = nearest.misses.as_slice() else { return None };
+    let family = report.traffic.family;
     let has = match nearest.has.as_ref()? {
         Has::Values(has) => sentence(has, family),
         Has::Protocol(has) => protocol(*has, family),
         Has::AddressGroup(name, has) => address_group(name, has, family),
         Has::MembersOf(group) => {
             return Some(format!(
-                "rule {rule} allows only members of security group {group}, which probes are not"
+                "rule {rule} allows only members of security group {group}, and the load balancer is none"
             ));
         }
     };
@@ -166,7 +215,29 @@ fn hint(report: &Report, found: &RuleFinding, nearest: &Nearest) -> Option<Strin
         Dimension::LocalPort => report.traffic.port.to_string(),
     };
     let dimension = values::dimension_name(values::dimension(found.layer, found.direction, *only));
-    Some(format!(
-        "rule {rule} misses only on the {dimension}: {has}, not {needed}"
-    ))
+    Some(format!("rule {rule} has {dimension} {has}, not {needed}"))
+}
+
+/// The allow rule that comes nearest, and why it does not allow the packet; nothing where there is none.
+pub fn nearest(report: &Report, found: &RuleFinding) -> Option<String> {
+    let near = found.evidence.nearest.as_ref()?;
+    // What decides is named beside it.
+    let of = if found.evidence.decided_by.object.as_ref() == Some(&near.object) {
+        String::new()
+    } else {
+        format!(" in {} {}", values::kind_name(found.layer), near.object)
+    };
+    if let Some(deny) = &near.shadowed_by {
+        return Some(format!(
+            "rule {}{of} would allow it, but rule {deny} comes first",
+            near.rule
+        ));
+    }
+    if let Some(hint) = hint(report, found, near) {
+        return Some(format!("{hint}{of}"));
+    }
+    let misses = near.misses.iter();
+    let misses = misses.map(|missed| values::dimension_name(values::dimension(found.layer, found.direction, *missed)));
+    let misses = misses.map(str::to_owned).collect::<Vec<_>>();
+    Some(format!("rule {}{of} differs in {}", near.rule, names(&misses)))
 }

@@ -2,11 +2,14 @@
 
 use crate::{
     api::v1alpha1::{HealthState, conditions::reasons},
-    engine::{CheckId, Direction, Finding, Impact, RuleFinding, Values},
+    engine::{CheckId, Direction, Impact, RuleFinding, Values},
 };
 
 use super::{
-    super::report::{Report, Target},
+    super::{
+        report::{Found, Report},
+        values::kind_name,
+    },
     checks, fixes, notes,
     values::{names, percentage, sentence},
 };
@@ -29,22 +32,25 @@ pub fn healthy(displayed: HealthState, reason: &str) -> &'static str {
 /// One sentence about all layers together; how many items failed stands in the diagnosis.
 pub fn diagnosed(report: &Report) -> String {
     let text = match report.impact {
-        Impact::None => "No item failed: the rules let every probe and reply pass".to_owned(),
-        Impact::Advisory => "Items failed, but no probe is dropped for them".to_owned(),
+        Impact::None => "The rules let every probe and reply through".to_owned(),
+        Impact::Advisory => "No probe is dropped".to_owned(),
         Impact::Blocks => "Every probe is dropped".to_owned(),
-        Impact::Intermittent => format!("{}: the backend flaps", dropped_part(report)),
+        Impact::Intermittent => format!("{}: the backend server flaps", dropped_part(report)),
     };
     match report.disagreement {
-        Some(disagreement) => format!("{text}. {}", notes::disagreement(disagreement)),
+        Some(disagreement) => format!("{text}, but {}", notes::reported(disagreement)),
         None => text,
     }
 }
 
-/// Which probes are dropped, where one item tells it all, else how many.
+/// Which probes are dropped, where one finding tells it all, else how many.
 fn dropped_part(report: &Report) -> String {
-    let findings = report.outcomes.findings();
-    let mut dropping = findings.filter(|(_, finding)| finding.impact() > Impact::Advisory);
-    if let (Some((_, Finding::Rules(found))), None) = (dropping.next(), dropping.next())
+    let mut dropping = report
+        .findings
+        .faults()
+        .filter(|found| found.impact() > Impact::Advisory);
+    if let (Some(found), None) = (dropping.next(), dropping.next())
+        && let Some(found) = found.rules()
         && found.evidence.share == report.dropped
     {
         let values = &found.evidence.values;
@@ -58,34 +64,33 @@ fn dropped_part(report: &Report) -> String {
     format!("{} of all probes are dropped", percentage(report.dropped))
 }
 
-/// All items passed.
-pub fn no_fault() -> String {
-    format!("All {} items passed", CheckId::COUNT)
+/// No fault.
+pub fn no_fault(report: &Report) -> String {
+    let all = format!("All {} items passed", CheckId::COUNT);
+    if report.findings.accepted().is_empty() {
+        all
+    } else {
+        format!("{all} or are accepted")
+    }
 }
 
 /// Which rule decides, and the fix: what an admin acts on without opening anything else.
-pub fn fault(report: &Report, check: CheckId, finding: &Finding) -> String {
-    let Finding::Rules(found) = finding else {
-        return checks::reason(report, check, finding);
+pub fn fault(report: &Report, found: &Found<'_>) -> String {
+    let Some(rules) = found.rules() else {
+        return checks::reason(report, found);
     };
-    let decided = &found.evidence.decided_by;
+    let decided = &rules.evidence.decided_by;
+    let kind = kind_name(rules.layer);
     let denial = match (&decided.object, &decided.rule) {
-        (Some(object), Some(rule)) => format!("{object}: rule {rule} denies"),
-        (Some(object), None) => format!("{object}: no rule matches"),
+        (Some(object), Some(rule)) => format!("Rule {rule} in {kind} {object} denies"),
+        (Some(object), None) => format!("No rule in {kind} {object} matches"),
         (None, _) if report.security_groups.is_empty() => "No security group is on the interface".to_owned(),
-        (None, _) => format!("{}: no rule matches", names(&report.security_groups)),
+        (None, _) => format!("No rule in {kind}s {} matches", names(&report.security_groups)),
     };
-    let Some(fix) = report.fix_of(found.layer, found.direction) else {
+    match report.fix_of(found) {
         // Nothing to apply: what it is about.
-        return format!("{denial}: {}", blocked_part(report, found));
-    };
-    let summary = fixes::summary(fix, &report.traffic, decided.rule.as_deref());
-    match &fix.target {
-        Target::Existing(object) if decided.object.as_ref() != Some(object) => {
-            format!("{denial}; fix in {object}: {summary}")
-        }
-        // The summary names a group that is still to be created.
-        Target::Existing(_) | Target::New(_) => format!("{denial}; fix: {summary}"),
+        None => format!("{denial}: {}", blocked_part(report, rules)),
+        Some(fix) => format!("{denial}; fix: {}", fixes::change(fix, &report.traffic)),
     }
 }
 

@@ -3,77 +3,168 @@
 use serde_json::{Value, json};
 
 use crate::{
-    engine::{Direction, Family, Layer, Leg, Placement, Traffic, format_address, format_prefix},
-    text::clean_for_json,
+    engine::{Direction, Family, Layer, Leg, Placement, PortFix, Traffic, format_address, format_prefix},
+    text::{self, clean_for_json},
 };
 
-use super::super::report::{Fix, NewRule, Operation, Target};
+use super::super::report::{Fix, NewRule, Operation, PortRemoval, RuleArray, Target};
+
+/// The ports that probes come from, and that replies go to.
+const PROBERS: &str = "1-65535";
 
 /// Longest line, in bytes of JSON.
 const MAX: usize = 512;
 
-/// The change in one line. A rule that was `named` just before is not named again.
-pub fn summary(fix: &Fix, traffic: &Traffic, named: Option<&str>) -> String {
-    clean_for_json(&line(fix, traffic, named), MAX)
+/// The change in one line, with what is not plain about it.
+pub fn summary(fix: &Fix, traffic: &Traffic) -> String {
+    let why = match fix.replies().then(|| fix.rules.iter().any(|rule| rule.leg.has_ports())) {
+        Some(true) => " (the ports that the probes came from)",
+        Some(false) | None => "",
+    };
+    line(fix, traffic, why)
 }
 
-fn line(fix: &Fix, traffic: &Traffic, named: Option<&str>) -> String {
+/// The change in one line.
+pub fn change(fix: &Fix, traffic: &Traffic) -> String {
+    line(fix, traffic, "")
+}
+
+fn line(fix: &Fix, traffic: &Traffic, why: &str) -> String {
     let what = what(fix, traffic);
-    match &fix.placement {
+    let text = match &fix.placement {
         Placement::NewGroup => {
             let name = fix.target.name();
-            format!("Create security group {name}, allow {what} in it, and put it on the interface")
+            format!("Create security group {name}, allow {what}{why} in it, and put it on the interface")
         }
-        Placement::Before(index) => match fix.ahead_of.as_deref() {
-            Some(rule) if named == Some(rule) => format!("Allow {what}, ahead of it"),
-            Some(rule) => format!("Allow {what}, ahead of rule {rule}"),
-            None => format!("Allow {what}, ahead of rule {index}"),
-        },
+        Placement::Before(_) => format!("Allow {what}{why}, {}", position(fix)),
         Placement::Priority { priority, moves } if !moves.is_empty() => {
             let moved = if moves.len() == 1 {
                 "1 rule moves".to_owned()
             } else {
                 format!("{} rules move", moves.len())
             };
-            format!("Allow {what} at priority {priority}; {moved} back")
+            format!("Allow {what}{why} at priority {priority}; {moved} back")
         }
-        Placement::Priority { priority, .. } if *priority > 1 => format!("Allow {what} at priority {priority}"),
-        Placement::Append | Placement::Priority { .. } => format!("Allow {what}"),
+        Placement::Priority { priority, .. } if *priority > 1 => format!("Allow {what}{why} at priority {priority}"),
+        Placement::Append | Placement::Priority { .. } => format!("Allow {what}{why}"),
+    };
+    clean_for_json(&text, MAX)
+}
+
+/// Where in a network ACL the rules go.
+pub fn position(fix: &Fix) -> String {
+    match (&fix.placement, fix.ahead_of.as_deref()) {
+        (Placement::Before(_), Some(rule)) => format!("before rule {rule}"),
+        (Placement::Before(index), None) => format!("before rule {}", index + 1),
+        (Placement::Append | Placement::NewGroup | Placement::Priority { .. }, _) => "after all others".to_owned(),
     }
 }
 
 /// The packets that are newly allowed.
 fn what(fix: &Fix, traffic: &Traffic) -> String {
-    let family = traffic.family;
-    let mut legs: Vec<Leg> = fix.rules.iter().map(|rule| rule.leg).collect();
-    legs.dedup();
-    let protocols: Vec<String> = legs
-        .iter()
-        .map(|leg| {
-            if leg.has_ports() {
-                format!("{} {}", leg.name(family), traffic.port)
-            } else {
-                leg.name(family).to_owned()
-            }
-        })
-        .collect();
-    let mut remotes: Vec<String> = Vec::new();
-    for rule in &fix.rules {
-        let text = format_prefix(family, rule.remote);
-        if !remotes.contains(&text) {
-            remotes.push(text);
+    // By leg; those that have the same prefixes together.
+    let mut legs: Vec<(Vec<Leg>, Vec<String>)> = Vec::new();
+    for leg in &traffic.legs {
+        let rules = fix.rules.iter().filter(|rule| rule.leg == *leg);
+        let remotes: Vec<String> = rules.map(|rule| format_prefix(traffic.family, rule.remote)).collect();
+        if remotes.is_empty() {
+            continue;
+        }
+        match legs.iter_mut().find(|(_, known)| *known == remotes) {
+            Some((same, _)) => same.push(*leg),
+            None => legs.push((vec![*leg], remotes)),
         }
     }
-    if remotes.len() > 3 {
-        let more = remotes.len() - 3;
-        remotes.truncate(3);
-        remotes.push(format!("{more} more"));
-    }
-    let way = match fix.direction {
-        Direction::Ingress => "from",
-        Direction::Egress => "to",
+    let parts = legs
+        .iter()
+        .map(|(legs, remotes)| packets(fix, traffic, legs, &text::sentence_list(remotes, 3)));
+    parts.collect::<Vec<_>>().join("; allow ")
+}
+
+/// The packets of legs that come from, or go to, the same prefixes.
+fn packets(fix: &Fix, traffic: &Traffic, legs: &[Leg], remotes: &str) -> String {
+    let protocols: Vec<&str> = legs.iter().map(|leg| leg.name(traffic.family)).collect();
+    let protocols = protocols.join(" and ");
+    let (port, local) = (traffic.port, format_address(traffic.family, traffic.local));
+    let of_port = |address: &str| match legs {
+        [leg] if !leg.has_ports() => address.to_owned(),
+        [_] => format!("port {port} of {address}"),
+        // Of two, the one has ports and the other, ICMP, none.
+        _ => format!("{address} ({} port {port})", Leg::Udp.name(traffic.family)),
     };
-    format!("{} {way} {}", protocols.join(" and "), remotes.join(", "))
+    let to_probers = match legs {
+        [leg] if leg.has_ports() => format!("ports {PROBERS} of {remotes}"),
+        _ => remotes.to_owned(),
+    };
+    match fix.layer {
+        // A rule of a security group has the ports of the destination only, and nothing of its own server.
+        Layer::SecurityGroup | Layer::SecurityGroupReply => {
+            let port = if fix.replies() {
+                PROBERS.to_owned()
+            } else {
+                port.to_string()
+            };
+            let protocols: Vec<String> = legs
+                .iter()
+                .map(|leg| {
+                    let name = leg.name(traffic.family);
+                    match (leg.has_ports(), fix.replies()) {
+                        (true, true) => format!("{name} ports {port}"),
+                        (true, false) => format!("{name} port {port}"),
+                        (false, _) => name.to_owned(),
+                    }
+                })
+                .collect();
+            let way = match fix.direction {
+                Direction::Ingress => "from",
+                Direction::Egress => "to",
+            };
+            format!("{} {way} {remotes}", protocols.join(" and "))
+        }
+        Layer::NetworkAcl | Layer::LoadBalancerAcl if fix.replies() => {
+            format!("{protocols} from {} to {to_probers}", of_port(&local))
+        }
+        Layer::NetworkAcl | Layer::LoadBalancerAcl => format!("{protocols} from {remotes} to {}", of_port(&local)),
+    }
+}
+
+/// Taking the health check port away, in one line.
+pub fn port_removal(removal: &PortRemoval) -> String {
+    let (port, then) = (removal.port, removal.then);
+    let from = match removal.from {
+        PortFix::BackendServer => format!("backend server {}", removal.name),
+        PortFix::Group => {
+            let others = match removal.others {
+                Some(0) => "it has no other members".to_owned(),
+                Some(1) => "touches 1 other member".to_owned(),
+                Some(others) => format!("touches {others} other members"),
+                None => "touches its other members".to_owned(),
+            };
+            format!("backend server group {} ({others})", removal.group)
+        }
+    };
+    let text = format!("If port {port} is not meant, take it away from {from}, so that port {then} is probed");
+    clean_for_json(&text, MAX)
+}
+
+/// The patch that takes it away.
+pub fn port_patch(removal: &PortRemoval) -> String {
+    let remove = |path: String| json!({"op": "remove", "path": path});
+    let operations = match removal.from {
+        PortFix::BackendServer => vec![remove("/spec/healthCheck/port".to_owned())],
+        PortFix::Group => {
+            let group = format!("/spec/backendServerGroups/{}", removal.index);
+            let port = remove(format!("{group}/healthCheck/port"));
+            // The position may be another group's by then.
+            let same = json!({"op": "test", "path": format!("{group}/name"), "value": removal.group});
+            if removal.has_siblings {
+                vec![same, port]
+            } else {
+                vec![port]
+            }
+        }
+    };
+    Value::Array(operations).to_string()
 }
 
 /// The patch, against the object's manifest; `None` when the object is still to be created.
@@ -81,18 +172,12 @@ pub fn patch(fix: &Fix, traffic: &Traffic) -> Option<String> {
     if matches!(fix.target, Target::New(_)) {
         return None;
     }
-    let array = match (fix.layer, fix.direction) {
-        (Layer::SecurityGroup | Layer::SecurityGroupReply, _) => "/spec/rules",
-        (Layer::NetworkAcl | Layer::LoadBalancerAcl, Direction::Ingress) => "/spec/ingress",
-        (Layer::NetworkAcl | Layer::LoadBalancerAcl, Direction::Egress) => "/spec/egress",
+    let array = match fix.array() {
+        (RuleArray::Rules, _) => "/spec/rules",
+        (RuleArray::Ingress, _) => "/spec/ingress",
+        (RuleArray::Egress, _) => "/spec/egress",
     };
-    let rule = |rule: &NewRule| {
-        if fix.layer.is_security_group() {
-            security_group_rule(traffic, rule)
-        } else {
-            acl_rule(traffic, rule)
-        }
-    };
+    let rule = |new: &NewRule| Row::new(fix, traffic, new).manifest(fix.layer, new);
     let operations = fix.operations.iter().map(|operation| match operation {
         // "add" sets the member whether it is there or defaulted; "replace" would fail on a manifest that leaves it out.
         Operation::SetPriority { index, priority } => {
@@ -109,60 +194,117 @@ pub fn patch(fix: &Fix, traffic: &Traffic) -> Option<String> {
     Some(Value::Array(operations.collect()).to_string())
 }
 
+/// A new rule as a manifest has it and a console shows it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// `Inbound` or `Outbound`.
+    pub direction: Direction,
+    /// The address family.
+    pub family: &'static str,
+    /// The protocol as rules spell it.
+    pub protocol: &'static str,
+    /// Source prefix; `None` where the rule has no such field.
+    pub source: Option<String>,
+    /// Source ports; `None` where the rule has no such field, or the protocol no ports.
+    pub source_ports: Option<String>,
+    /// Destination prefix.
+    pub destination: Option<String>,
+    /// Destination ports.
+    pub destination_ports: Option<String>,
+    /// Priority in a security group.
+    pub priority: u8,
+}
+
+impl Row {
+    /// The row of one rule of a fix.
+    pub fn new(fix: &Fix, traffic: &Traffic, rule: &NewRule) -> Self {
+        let remote = format_prefix(traffic.family, rule.remote);
+        let local = format!(
+            "{}/{}",
+            format_address(traffic.family, traffic.local),
+            traffic.family.bits()
+        );
+        let ports = |text: &str| rule.leg.has_ports().then(|| text.to_owned());
+        let (probers, port) = (ports(PROBERS), ports(&traffic.port.to_string()));
+        let row = Self {
+            // Those of a security group that set the array have the directions of several fixes.
+            direction: rule.direction,
+            family: family(traffic.family),
+            protocol: rule.leg.name(traffic.family),
+            source: None,
+            source_ports: None,
+            destination: None,
+            destination_ports: None,
+            priority: rule.priority,
+        };
+        if fix.layer.is_security_group() {
+            let destination_ports = if rule.replies { probers } else { port };
+            return match rule.direction {
+                Direction::Ingress => Self {
+                    source: Some(remote),
+                    destination_ports,
+                    ..row
+                },
+                Direction::Egress => Self {
+                    destination: Some(remote),
+                    destination_ports,
+                    ..row
+                },
+            };
+        }
+        let (source, source_ports, destination, destination_ports) = if rule.replies {
+            (local, port, remote, probers)
+        } else {
+            (remote, probers, local, port)
+        };
+        Self {
+            source: Some(source),
+            source_ports,
+            destination: Some(destination),
+            destination_ports,
+            ..row
+        }
+    }
+
+    fn manifest(self, layer: Layer, rule: &NewRule) -> Value {
+        let Self { family, protocol, .. } = self;
+        let mut out = json!({"name": rule.name, "protocol": protocol});
+        let cidr = |prefix: String| json!({ "cidr": prefix });
+        let fields = if layer.is_security_group() {
+            let direction = match rule.direction {
+                Direction::Ingress => "Ingress",
+                Direction::Egress => "Egress",
+            };
+            // Allow and priority 1 are the defaults; a status is to stay small.
+            vec![
+                ("direction", Some(direction.into())),
+                ("ethertype", Some(family.into())),
+                ("remote", self.source.or(self.destination).map(cidr)),
+                ("ports", self.destination_ports.map(Value::from)),
+                ("priority", (rule.priority != 1).then(|| rule.priority.into())),
+            ]
+        } else {
+            vec![
+                ("action", Some("Allow".into())),
+                ("ipVersion", Some(family.into())),
+                ("source", self.source.map(cidr)),
+                ("sourcePorts", self.source_ports.map(Value::from)),
+                ("destination", self.destination.map(cidr)),
+                ("destinationPorts", self.destination_ports.map(Value::from)),
+            ]
+        };
+        for (field, value) in fields {
+            if let (Some(value), Value::Object(out)) = (value, &mut out) {
+                out.insert(field.to_owned(), value);
+            }
+        }
+        out
+    }
+}
+
 fn family(family: Family) -> &'static str {
     match family {
         Family::V4 => "IPv4",
         Family::V6 => "IPv6",
-    }
-}
-
-fn security_group_rule(traffic: &Traffic, rule: &NewRule) -> Value {
-    let direction = match rule.direction {
-        Direction::Ingress => "Ingress",
-        Direction::Egress => "Egress",
-    };
-    let mut out = json!({
-        "name": rule.name,
-        "direction": direction,
-        "ethertype": family(traffic.family),
-        "protocol": rule.leg.name(traffic.family),
-        "remote": {"cidr": format_prefix(traffic.family, rule.remote)},
-    });
-    // Allow and priority 1 are the defaults; a status is to stay small.
-    if rule.priority != 1 {
-        set(&mut out, "priority", rule.priority.into());
-    }
-    if rule.leg.has_ports() {
-        set(&mut out, "ports", traffic.port.to_string().into());
-    }
-    out
-}
-
-fn acl_rule(traffic: &Traffic, rule: &NewRule) -> Value {
-    let remote = json!({"cidr": format_prefix(traffic.family, rule.remote)});
-    let local = json!({"cidr": format!("{}/{}", format_address(traffic.family, traffic.local), traffic.family.bits())});
-    let (ephemeral, port) = ("1-65535".to_owned(), traffic.port.to_string());
-    let (source, destination, source_ports, destination_ports) = match rule.direction {
-        Direction::Ingress => (remote, local, ephemeral, port),
-        Direction::Egress => (local, remote, port, ephemeral),
-    };
-    let mut out = json!({
-        "name": rule.name,
-        "action": "Allow",
-        "ipVersion": family(traffic.family),
-        "protocol": rule.leg.name(traffic.family),
-        "source": source,
-        "destination": destination,
-    });
-    if rule.leg.has_ports() {
-        set(&mut out, "sourcePorts", source_ports.into());
-        set(&mut out, "destinationPorts", destination_ports.into());
-    }
-    out
-}
-
-fn set(object: &mut Value, field: &str, value: Value) {
-    if let Value::Object(fields) = object {
-        fields.insert(field.to_owned(), value);
     }
 }

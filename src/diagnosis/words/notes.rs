@@ -1,6 +1,7 @@
 //! The sentences of notes.
 
 use crate::{
+    api::v1alpha1::ACCEPT_ANNOTATION,
     engine::{Family, Values, format_address},
     text::clean_for_json,
     world::UnjudgedSubnet,
@@ -25,24 +26,29 @@ pub fn notes(report: &Report) -> Vec<String> {
 fn note(report: &Report, note: &Note) -> String {
     let family = report.traffic.family;
     match note {
-        Note::PortSecurityOff => {
-            "Security groups are not applied: port security is disabled on the interface".to_owned()
-        }
-        Note::NoNetworkAcl { subnet } => format!("No network ACL on subnet {subnet}"),
+        Note::PortSecurityOff => "Port security is off on the interface, so security groups are not applied".to_owned(),
+        Note::NoNetworkAcl { subnet } => format!("Subnet {subnet} has no network ACL"),
         Note::NetworkAclOff { acl, subnet } => format!("Network ACL {acl} on subnet {subnet} is switched off"),
         Note::NetworkAcl { acl, about } => format!("Network ACL {acl} {}", about_acl(about)),
         Note::SecurityGroupsAreStateful => {
             "Security groups are stateful: their outbound rules cannot stop replies to probes".to_owned()
         }
-        Note::AssumedNoMembers => "Assumed: probes come from members of no security group".to_owned(),
+        Note::AssumedNoMembers => "Assumption: the load balancer is a member of no security group".to_owned(),
         // The load balancer lists them: a status is to stay small.
         Note::AssumedWholeSubnets(subnets) => match subnets.as_slice() {
-            [only] => format!("Assumed: probes come from all of subnet {only}"),
-            _ => "Assumed: probes come from all of the backend subnets".to_owned(),
+            [only] => format!("Assumption: any address of subnet {only} may send probes"),
+            _ => "Assumption: any address of the load balancer's backend subnets may send probes".to_owned(),
         },
         Note::AssumedWholeShared(prefixes) => {
             let prefixes = sentence(&Values::Prefixes(family, prefixes.clone()), family);
-            format!("Assumed: probes come from all of shared {prefixes}")
+            format!("Assumption: any address of {prefixes} may send probes")
+        }
+        Note::AcceptedButDrops(check) => {
+            format!("{} is accepted, but drops probes, so it is shown", check.id())
+        }
+        Note::AcceptsUnknown { id, near } => {
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+            format!("{ACCEPT_ANNOTATION} lists {id:?}, which is no check{hint}")
         }
         Note::OtherFamily(rule) => other_family(rule, family),
         Note::SecondSharedPrefix => SECOND_SHARED_PREFIX.to_owned(),
@@ -76,7 +82,7 @@ fn other_family(found: &OtherFamily, family: Family) -> String {
 fn about_acl(about: &AboutAcl) -> String {
     match about {
         AboutAcl::WithinSubnet(subnet) => {
-            format!("does not apply: all health check sources are in the server's own subnet {subnet}")
+            format!("does not apply: all probes come from the server's own subnet {subnet}")
         }
         AboutAcl::Stateful => "is stateful: its outbound rules cannot stop replies to probes".to_owned(),
         AboutAcl::AlwaysOutbound => "is stateless, but replies to 100.125.0.0/16 always pass".to_owned(),
@@ -88,17 +94,25 @@ fn about_acl(about: &AboutAcl) -> String {
     }
 }
 
+/// What is reported cannot be what the rules predict, in few words.
+pub fn reported(disagreement: Disagreement) -> String {
+    match disagreement {
+        Disagreement::AllAreDropped(reason) => format!("{} proves that some get through", reason.as_str()),
+        Disagreement::NoneIsDropped(reason) => format!("{} is reported", reason.as_str()),
+    }
+}
+
 /// What is reported cannot be what the rules predict.
-pub fn disagreement(disagreement: Disagreement) -> String {
+fn disagreement(disagreement: Disagreement) -> String {
     match disagreement {
         Disagreement::AllAreDropped(reason) => format!(
-            "Disagreement: {} is reported, so probes get through, but by these rules every probe is dropped; the rules or the \
-             health check sources known here are stale or wrong",
+            "Disagreement: {} means that probes get through, but these rules drop every one: the rules or the probe addresses given \
+             here are wrong or out of date",
             reason.as_str()
         ),
         Disagreement::NoneIsDropped(reason) => format!(
-            "Disagreement: {} is reported, so probes get no answer, but by these rules none is dropped; something else drops \
-             them, or the rules or health check sources known here are stale or wrong",
+            "Disagreement: {} means that probes get no answer, but these rules drop none: something else does, or the rules or the \
+             probe addresses given here are wrong or out of date",
             reason.as_str()
         ),
     }

@@ -3,8 +3,8 @@
 use crate::{
     api::v1alpha1::HealthCheckProtocol,
     engine::{
-        CheckId, Direction, Family, Impact, Layer, Leg, ProtocolMatch, Share, Span, Values, covering_prefixes,
-        format_address, format_prefix,
+        Direction, Family, Impact, Layer, Leg, ProtocolMatch, Share, Span, Values, covering_prefixes, format_address,
+        format_prefix,
     },
     text,
 };
@@ -63,17 +63,6 @@ pub fn address_group(name: &str, addresses: &Values, family: Family) -> String {
             format!("address group {name} (no {version} address)")
         }
         _ => format!("address group {name} ({})", sentence(addresses, family)),
-    }
-}
-
-/// Whether a sentence of these values names a prefix that is more than one address.
-pub fn names_a_prefix(values: &Values) -> bool {
-    match values {
-        Values::Prefixes(family, prefixes) => prefixes
-            .iter()
-            .take(MAX_NAMES)
-            .any(|(_, length)| *length != family.bits()),
-        Values::Protocol(_) | Values::Ports(_) => false,
     }
 }
 
@@ -148,9 +137,4 @@ pub fn bound(direction: Direction) -> &'static str {
 /// A share as a percentage.
 pub fn percentage(share: Share) -> String {
     text::percentage(share.ratio())
-}
-
-/// Where the page of an item stands.
-pub fn page(check: CheckId) -> String {
-    format!("docs/checks/{}.md", check.id())
 }
