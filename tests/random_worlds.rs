@@ -15,7 +15,6 @@
 mod hand_computed;
 mod oracle;
 
-use elb_doctor::engine::CheckId;
 use std::{fs, panic::catch_unwind, path::Path};
 
 use oracle::{
@@ -110,6 +109,10 @@ fn product_and_oracle_agree_on_random_worlds() {
         "{worlds} worlds from seed {first}: {} backend servers, {} fixes",
         all.backends, all.fixes
     );
+    println!(
+        "accepted: {}, fixes of the configuration: {}",
+        all.accepted, all.configuration_fixes
+    );
     println!("outcomes: {:#?}\nfailed items: {:#?}", all.outcomes, all.items);
     println!(
         "failing directions: {}, healed: {}",
@@ -141,7 +144,7 @@ fn product_and_oracle_agree_on_random_worlds() {
 fn random_worlds_show_every_outcome_and_every_item() {
     use oracle::{
         manifests::Manifests,
-        verdict::{Outcome, judge},
+        verdict::{IDS, Outcome, judge},
     };
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
     for seed in 0..300 {
@@ -152,7 +155,11 @@ fn random_worlds_show_every_outcome_and_every_item() {
                 Outcome::Ran(findings) => {
                     *seen.entry(format!("{} items", findings.failed.len())).or_default() += 1;
                     *seen.entry(format!("{:?}", findings.impact)).or_default() += 1;
-                    for item in findings.failed {
+                    *seen.entry("accepted".into()).or_default() += findings.accepted.len();
+                    *seen.entry("noted".into()).or_default() += findings.noted.len();
+                    *seen.entry("both ends".into()).or_default() += usize::from(findings.beyond.len() > 1);
+                    for item in findings.failed.into_iter().chain(findings.beyond) {
+                        *seen.entry(format!("{:?} {}", item.impact, item.id)).or_default() += 1;
                         *seen.entry(item.id.into()).or_default() += 1;
                     }
                 }
@@ -178,7 +185,17 @@ fn random_worlds_show_every_outcome_and_every_item() {
         "None",
     ]
     .into_iter()
-    .chain(CheckId::ALL.map(CheckId::id))
+    .chain([
+        "accepted",
+        "noted",
+        "both ends",
+        "Advisory acl_check_hc_source_port_ingress",
+        "Advisory acl_check_hc_dest_port_egress",
+        "Intermittent load_balancer_acl_egress",
+        "Blocks load_balancer_acl_egress",
+        "Blocks security_group_reply_egress",
+    ])
+    .chain(IDS.iter().copied())
     {
         assert!(
             seen.get(wanted).is_some_and(|&n| n >= 5),

@@ -6,7 +6,7 @@ use super::{
     manifests::{Manifests, list, name_of},
     packets::{Class, Rule, is_allowed},
     values::contains,
-    verdict::{Findings, Layer, Outcome, judge},
+    verdict::{Findings, Judged, Outcome, judge},
     walk::Direction,
 };
 
@@ -14,6 +14,7 @@ use super::{
 pub struct Offer<'a> {
     pub kind: &'a str,
     pub name: &'a str,
+    /// Whether the inbound rules are changed; means nothing where no rules are.
     pub ingress: bool,
     pub patch: &'a str,
 }
@@ -30,43 +31,115 @@ pub fn apply(world: Manifests, offer: &Offer) -> Result<Vec<Value>, String> {
     Ok(changed)
 }
 
-fn layer<'a>(findings: &'a Findings, kind: &str) -> Option<&'a Layer> {
-    if kind == "SecurityGroup" {
-        findings.security_groups.as_ref()
-    } else {
-        findings.network_acl.as_ref()
+fn again(changed: &[Value], shared: &[&str], backend: &str) -> Result<Findings, String> {
+    match judge(Manifests(changed), shared, backend).outcome {
+        Outcome::Ran(after) => Ok(*after),
+        Outcome::Refused(reason) => Err(format!("the changed world is refused: {reason}")),
     }
 }
 
-/// `Ok` when the direction passes afterwards, no other got worse, and only health check traffic was opened.
-pub fn check(world: Manifests, shared: &[&str], backend: &str, before: &Findings, offer: &Offer) -> Result<(), String> {
-    let changed = apply(world, offer)?;
-    let after = match judge(Manifests(&changed), shared, backend).outcome {
-        Outcome::Ran(after) => after,
-        Outcome::Refused(reason) => return Err(format!("the changed world is refused: {reason}")),
-    };
-    let (Some(old), Some(new)) = (layer(before, offer.kind), layer(&after, offer.kind)) else {
-        return Err("there is no such layer to heal".into());
-    };
-    within_limits(Manifests(&changed), offer)?;
-    // "passes every item of that direction"
-    let mine: Vec<&str> = if offer.ingress { &new.ingress } else { &new.egress }
-        .dimensions
+/// Whether the offer changes the list of rules that this is judged by.
+fn changes(offer: &Offer, judged: &Judged) -> bool {
+    judged.kind == offer.kind
+        && judged.ingress == offer.ingress
+        && judged.direction.objects.iter().any(|name| name == offer.name)
+}
+
+/// The names of those among `names` that still drop something.
+pub fn still_dropping(findings: &Findings, names: &[String]) -> Vec<String> {
+    let judged = findings.judged();
+    let there = |name: &String| judged.iter().find(|judged| judged.name == *name);
+    names
         .iter()
-        .map(|(_, id)| *id)
-        .collect();
-    let failed: Vec<&str> = after.failed.iter().map(|item| item.id).collect();
-    if let Some(id) = failed.iter().find(|id| mine.contains(id)) {
-        return Err(format!("{id} still fails"));
+        .filter(|name| there(name).is_none_or(|judged| judged.direction.drops_something()))
+        .cloned()
+        .collect()
+}
+
+/// `Ok` when what it is about passes afterwards, nothing else got worse, and only health check traffic was opened. Says which
+/// directions it heals.
+pub fn check(
+    world: Manifests,
+    shared: &[&str],
+    backend: &str,
+    before: &Findings,
+    offer: &Offer,
+) -> Result<Vec<String>, String> {
+    let changed = apply(world, offer)?;
+    let after = again(&changed, shared, backend)?;
+    within_limits(Manifests(&changed), offer)?;
+    let (old, new) = (before.judged(), after.judged());
+    let names = |judged: &[Judged]| judged.iter().map(|judged| judged.name.clone()).collect::<Vec<_>>();
+    if names(&old) != names(&new) {
+        return Err("something else is judged after the change".into());
     }
-    let had: Vec<&str> = before.failed.iter().map(|item| item.id).collect();
-    if let Some(id) = failed.iter().find(|id| !had.contains(id)) {
+    // "passes every item of that direction" (§8), or drops nothing there (§4).
+    let healed: Vec<(&Judged, &Judged)> = old
+        .iter()
+        .zip(&new)
+        .filter(|(old, new)| changes(offer, old) && old.direction.drops_something() && !new.direction.drops_something())
+        .collect();
+    if healed.is_empty() {
+        let failed: Vec<&str> = after.failed.iter().chain(&after.beyond).map(|item| item.id).collect();
+        return Err(format!("heals nothing: {failed:?} fail still"));
+    }
+    if !healed.iter().any(|(old, _)| old.is_shown) {
+        return Err("heals only what is not shown".into());
+    }
+    let ids = |findings: &Findings| {
+        let all = findings.failed.iter().chain(&findings.beyond).map(|item| item.id);
+        all.chain(findings.accepted.iter().copied()).collect::<Vec<_>>()
+    };
+    let had = ids(before);
+    if let Some(id) = ids(&after).iter().find(|id| !had.contains(id)) {
         return Err(format!("{id} fails now and did not before"));
+    }
+    // "what the change newly allows is a subset of the health check traffic": of what it heals.
+    let mut opened = healed
+        .iter()
+        .map(|(old, new)| compare(old.direction, new.direction, true));
+    if !opened.clone().any(|result| result.is_ok()) {
+        opened.next().unwrap()?;
     }
     // A list that a manifest may leave out can only be set as a whole, and a security group has one for both directions.
     let whole = patch_sets(offer.patch, "/spec/rules");
-    compare(&old.ingress, &new.ingress, whole || offer.ingress)?;
-    compare(&old.egress, &new.egress, whole || !offer.ingress)
+    for (old, new) in old.iter().zip(&new).filter(|(old, _)| !changes(offer, old)) {
+        let may_change = whole && old.kind == offer.kind;
+        compare(old.direction, new.direction, may_change).map_err(|e| format!("{}: {e}", old.name))?;
+    }
+    Ok(healed.iter().map(|(old, _)| old.name.clone()).collect())
+}
+
+/// Item 17: "take the health check port away where it is set (the backend's own, or the group's …); verified when the item
+/// then passes and the dropped share is no greater than before" (§8). `None`: nothing is to be offered.
+pub fn configuration<'a>(
+    world: Manifests<'a>,
+    shared: &[&str],
+    backend: &str,
+    before: &Findings,
+) -> Option<(&'static str, &'a str, Vec<Value>)> {
+    let server = world.find("BackendServer", backend)?;
+    let balancer = world.find("LoadBalancer", server["spec"]["loadBalancerRef"]["name"].as_str()?)?;
+    let is_own = server["spec"]["healthCheck"]["port"].is_u64();
+    let (kind, object) = if is_own {
+        ("BackendServer", server)
+    } else {
+        ("LoadBalancer", balancer)
+    };
+    let mut changed = world.0.to_vec();
+    let target = changed
+        .iter_mut()
+        .find(|o| o["kind"] == kind && name_of(o) == name_of(object))?;
+    let check = if is_own {
+        &mut target["spec"]["healthCheck"]
+    } else {
+        let mut groups = target["spec"]["backendServerGroups"].as_array_mut()?.iter_mut();
+        &mut groups.find(|group| group["name"] == server["spec"]["backendServerGroup"])?["healthCheck"]
+    };
+    check.as_object_mut()?.remove("port")?;
+    let after = again(&changed, shared, backend).ok()?;
+    let is_right = !after.config_fails && !before.dropped.is_less_than(after.dropped);
+    is_right.then(|| (kind, name_of(object), changed))
 }
 
 fn patch_sets(patch: &str, list: &str) -> bool {

@@ -16,6 +16,7 @@ pub fn world(seed: u64) -> Vec<Value> {
         objects: Vec::new(),
         address_groups: Vec::new(),
         rule: 0,
+        stateless_groups: false,
     }
     .world()
 }
@@ -26,6 +27,8 @@ struct Generator {
     address_groups: Vec<String>,
     /// Number of the next rule, so that names are unique.
     rule: usize,
+    /// Whether security groups are stateless in this world.
+    stateless_groups: bool,
 }
 
 /// What a backend server needs, as far as the generator bothers to know.
@@ -53,6 +56,9 @@ const EXACT_V4: &[&str] = &[
     "192.168.2.32/29",
     "192.168.1.2",
     "10.0.0.1",
+    "192.168.0.255",
+    "192.168.2.0/32",
+    "192.168.0.254/31",
 ];
 const EXACT_V6: &[&str] = &[
     "2001:db8:a::21",
@@ -60,6 +66,7 @@ const EXACT_V6: &[&str] = &[
     "2001:db8:a::40/122",
     "2001:db8:1::2",
     "2001:db8:b::1/128",
+    "2001:db8:a::/127",
 ];
 const V4: &[&str] = &[
     "0.0.0.0/0",
@@ -93,6 +100,10 @@ const V4: &[&str] = &[
     "192.168.1.10/32",
     "192.168.1.11/32",
     "192.168.5.0/24",
+    "192.168.0.0/32",
+    "192.168.0.0/31",
+    "192.168.0.255/32",
+    "192.168.2.0/32",
 ];
 const V6: &[&str] = &[
     "::/0",
@@ -114,6 +125,8 @@ const V6: &[&str] = &[
     "2001:db8:1::/126",
     "fd00::/8",
     "2001:db8:5::/64",
+    "2001:db8:a::/128",
+    "2001:db8:a::/112",
 ];
 const PORTS: &[&str] = &[
     "8081",
@@ -143,6 +156,23 @@ const SOURCE_PORTS: &[&str] = &[
     "1",
     "65535",
     "2-65535",
+    "1024-65535",
+    "1-1024",
+    "1025-65535",
+    "512-2047",
+];
+const ACCEPTED: &[&str] = &[
+    "check_hc_config_port",
+    "security_group_check_hc_port_egress",
+    "security_group_check_hc_protocol_egress",
+    "acl_check_hc_source_port_ingress",
+    "acl_check_hc_dest_port_egress",
+    "acl_check_hc_source_ip_ingress",
+    "load_balancer_acl_egress",
+    "load_balancer_acl_ingress",
+    "security_group_reply_egress",
+    "no_such_item",
+    "Check_hc_config_port",
 ];
 const PROTOCOLS: &[&str] = &[
     "tcp", "tcp", "tcp", "udp", "udp", "icmp", "icmp", "icmpv6", "6", "17", "1", "58", "0", "255", "47",
@@ -172,6 +202,7 @@ impl Generator {
             self.add("Subnet", name, json!({ "cidrs": cidrs }));
         }
         self.make_address_groups();
+        self.stateless_groups = self.r.chance(20);
         let v6_world = self.r.below(10); // 0-4: IPv4, 5-6: IPv6, 7-9: both
         let mut needs = Vec::new();
         let balancers = self.r.between(1, 2);
@@ -186,6 +217,7 @@ impl Generator {
                 backends.push(backend);
             }
             self.add("LoadBalancer", &lb, spec);
+            self.accept_some();
         }
         // One group for each backend server in mind, so that some pass, and perhaps one that fits nobody.
         let mut groups: Vec<String> = Vec::new();
@@ -199,10 +231,11 @@ impl Generator {
         for subnet in ["app", "app-b"] {
             if self.r.chance(75) {
                 let need = self.r.choose(&needs);
-                let spec = self.acl(subnet, &need);
+                let spec = self.acl(subnet, &need, false);
                 self.add("NetworkACL", &format!("acl-{subnet}"), spec);
             }
         }
+        self.acls_at_the_balancers_end(&needs);
         for (i, mut backend) in backends.into_iter().enumerate() {
             let mut free = groups.clone();
             let mut refs = Vec::new();
@@ -220,6 +253,7 @@ impl Generator {
             }
             backend["metadata"]["name"] = format!("backend{i}").into();
             self.objects.push(backend);
+            self.accept_some();
         }
         if self.r.chance(22) {
             self.spoil();
@@ -229,6 +263,56 @@ impl Generator {
 
     fn add(&mut self, kind: &str, name: &str, spec: Value) {
         self.objects.push(object(kind, name, spec));
+    }
+
+    /// Perhaps the last object accepts findings.
+    fn accept_some(&mut self) {
+        if !self.r.chance(15) {
+            return;
+        }
+        let mut ids: Vec<&str> = (0..self.r.between(1, 5)).map(|_| self.r.pick(ACCEPTED)).collect();
+        if self.r.chance(30) {
+            ids.push("");
+        }
+        let between = self.r.pick(&[",", ",", ", ", " ,  "]);
+        let object = self.objects.last_mut().unwrap();
+        object["metadata"]["annotations"] = json!({ "elb-doctor.dev/accept": ids.join(between) });
+    }
+
+    /// Network ACLs of the subnets that probes come from: their own, the server's, or two that claim one subnet.
+    fn acls_at_the_balancers_end(&mut self, needs: &[Need]) {
+        for subnet in ["lb-a", "lb-b", "lb-c"] {
+            match self.r.below(100) {
+                0..40 => {
+                    let need = self.r.choose(needs);
+                    let spec = self.acl(subnet, &need, true);
+                    self.add("NetworkACL", &format!("acl-{subnet}"), spec);
+                }
+                40..50 => self.change("NetworkACL", |r, spec| {
+                    let claimed = spec["subnetRefs"].as_array_mut().unwrap();
+                    claimed.push(json!({ "name": subnet }));
+                    if r.chance(40) {
+                        return;
+                    }
+                    // One that stands at both ends has rules for both.
+                    let rules = |direction: &str| spec[direction].as_array().cloned().unwrap_or_default();
+                    let (ingress, egress) = (rules("ingress"), rules("egress"));
+                    spec["ingress"] = Value::Array(ingress.iter().chain(&egress).cloned().collect());
+                    spec["egress"] = Value::Array(egress.iter().chain(&ingress).cloned().collect());
+                    for direction in ["ingress", "egress"] {
+                        for (at, rule) in spec[direction].as_array_mut().into_iter().flatten().enumerate() {
+                            rule["name"] = format!("{direction}{at}").into();
+                        }
+                    }
+                }),
+                _ => {}
+            }
+        }
+        if self.r.chance(6) {
+            let enabled = self.r.chance(50);
+            let spec = json!({ "enabled": enabled, "subnetRefs": [{ "name": self.r.pick(&["lb-a", "lb-b"]) }] });
+            self.add("NetworkACL", "acl-second", spec);
+        }
     }
 
     fn make_address_groups(&mut self) {
@@ -335,8 +419,15 @@ impl Generator {
             (_, false) => "192.168.5.10",
             (_, true) => "2001:db8:5::10",
         };
-        if self.r.rarely(40) {
-            address = if v6 { "2001:db8:f::1" } else { "172.16.0.9" };
+        if self.r.rarely(60) {
+            // Outside of its subnet: elsewhere, among the probers, where outbound traffic is exempt.
+            address = match (self.r.below(6), v6) {
+                (0..3, true) => "2001:db8:f::1",
+                (_, true) => "2001:db8:a::77",
+                (0..3, false) => "172.16.0.9",
+                (3..5, false) => "192.168.0.77",
+                (_, false) => "100.125.7.7",
+            };
         }
         let port: u16 = self.r.choose(&[8080, 8080, 8081, 80, 53]);
         let mut spec = json!({
@@ -346,8 +437,8 @@ impl Generator {
         let mut probed = group["healthCheck"]["port"].as_u64().map_or(port, |p| p as u16);
         let mut sources = self.sources(lb_spec, v6);
         let mut own = Map::new();
-        if self.r.rarely(80) {
-            probed = self.r.choose(&[8080, 8081, 80]);
+        if self.r.rarely(120) {
+            probed = self.r.choose(&[8080, 8081, 80, port]);
             own.insert("port".into(), json!(probed));
         }
         if self.r.rarely(60) {
@@ -440,6 +531,7 @@ impl Generator {
 
     fn security_group(&mut self, own_name: &str, need: &Need) -> Value {
         let mut rules: Vec<Value> = Vec::new();
+        let stateful = self.stateless_groups == self.r.rarely(30);
         match self.r.below(11) {
             // Many rules at few priorities, so that ties, shadows and crowded priorities turn up.
             10 => {
@@ -488,7 +580,16 @@ impl Generator {
                 }
             }
         }
-        if rules.is_empty() && self.r.chance(50) {
+        if self.r.chance(10) {
+            // A group that only a rule of the other family names.
+            let mut rule = json!({
+                "name": self.next_rule(), "direction": self.r.pick(&["Ingress", "Egress"]),
+                "remote": { "securityGroupRef": { "name": own_name } },
+            });
+            self.ethertype(&mut rule, "ethertype", !need.v6);
+            rules.push(rule);
+        }
+        if rules.is_empty() && stateful && self.r.chance(50) {
             return json!({});
         }
         if self.r.chance(30) {
@@ -496,7 +597,11 @@ impl Generator {
             let at = self.r.below(rules.len().max(1));
             rules.rotate_left(at);
         }
-        json!({ "rules": rules })
+        let mut spec = json!({ "rules": rules });
+        if !stateful || self.r.chance(20) {
+            spec["stateful"] = stateful.into();
+        }
+        spec
     }
 
     fn ethertype(&mut self, rule: &mut Value, field: &str, v6: bool) {
@@ -526,7 +631,12 @@ impl Generator {
                 let mut rule = base.clone();
                 rule["name"] = self.next_rule().into();
                 rule["protocol"] = (*protocol).into();
-                if *protocol != "icmp" && self.r.chance(80) {
+                if *protocol != "icmp" && direction == "Egress" && self.stateless_groups && self.r.chance(80) {
+                    // What replies of stateless groups need.
+                    if self.r.chance(70) {
+                        rule["ports"] = self.r.pick(&["1-65535", "1-65535", "1024-65535", "32768-60999"]).into();
+                    }
+                } else if *protocol != "icmp" && self.r.chance(80) {
                     let exact = need.port.to_string();
                     rule["ports"] = if self.r.chance(70) {
                         exact
@@ -641,7 +751,8 @@ impl Generator {
         rule
     }
 
-    fn acl(&mut self, subnet: &str, need: &Need) -> Value {
+    /// The ACL of the server's subnet, or of the load balancer's: there probes go out and replies come in.
+    fn acl(&mut self, subnet: &str, need: &Need, at_balancer: bool) -> Value {
         let mut spec = json!({ "subnetRefs": [{ "name": subnet }] });
         match self.r.below(10) {
             0 => spec["enabled"] = false.into(),
@@ -653,7 +764,7 @@ impl Generator {
             4 | 5 => spec["stateful"] = true.into(),
             _ => {}
         }
-        for (direction, ingress) in [("ingress", true), ("egress", false)] {
+        for (direction, ingress) in [("ingress", !at_balancer), ("egress", at_balancer)] {
             let rules = match self.r.below(10) {
                 0..7 => {
                     let mut rules = self.enough_for_acl(ingress, need);
@@ -701,8 +812,10 @@ impl Generator {
                     if self.r.chance(60) {
                         rule[near_ports] = need.port.to_string().into();
                     }
-                    if self.r.chance(40) {
-                        rule[far_ports] = "1-65535".into();
+                    match self.r.below(10) {
+                        0..4 => rule[far_ports] = "1-65535".into(),
+                        4 | 5 => rule[far_ports] = "1024-65535".into(),
+                        _ => {}
                     }
                 }
                 rules.push(rule);
@@ -788,7 +901,7 @@ impl Generator {
 
     /// One thing that makes a refusal.
     fn spoil(&mut self) {
-        match self.r.below(22) {
+        match self.r.below(23) {
             // References that lead nowhere.
             0 => self.change("BackendServer", |_, spec| {
                 spec["loadBalancerRef"]["name"] = "nowhere".into();
@@ -885,6 +998,9 @@ impl Generator {
                     self.spoil();
                 }
             }
+            21 => self.change("SecurityGroup", |_, spec| {
+                spec["stateful"] = (spec["stateful"] == false).into();
+            }),
             _ => self.change("BackendServer", |_, spec| spec["type"] = "IP".into()),
         }
     }

@@ -7,7 +7,7 @@ use super::values::{Range, contains};
 pub struct Class {
     pub first: u128,
     pub last: u128,
-    /// For a remote end only: the abstract address of this security group, "outside every prefix" (semantics §3).
+    /// For a remote end only: the abstract address of this security group, "outside every prefix but the family's whole" (semantics §3).
     pub group: Option<String>,
     /// Whether required packets have it.
     pub required: bool,
@@ -40,7 +40,8 @@ pub enum Match {
 impl Match {
     pub fn matches(&self, value: &Class) -> bool {
         match (self, &value.group) {
-            // "matched by rules with no remote and by rules with that group, and by nothing else" (semantics §3)
+            // "matched by rules with no remote, by rules for `0.0.0.0/0` or `::/0`, and by rules with that group, and by nothing
+            // else" (semantics §3); a rule for the whole family's prefix is `Any` too.
             (Self::Any, _) => true,
             (Self::Group(named), Some(group)) => named == group,
             (Self::In(ranges), None) => contains(ranges, value.first),
@@ -60,6 +61,8 @@ pub struct Rule {
     pub allow: bool,
     /// One per dimension, in table order.
     pub dimensions: Vec<Match>,
+    /// The ports that it has at the end of the server; none where it has no such field.
+    pub server_ports: Vec<Range>,
 }
 
 /// "The first rule that matches decides; nothing matched = denied" (semantics §3, §4). Rules stand in evaluation order.
@@ -84,13 +87,22 @@ pub struct Space {
 
 pub type Cell = Vec<usize>;
 
+/// What is to be cut.
+pub struct Axis {
+    pub last: u128,
+    /// Where it is cut in any case.
+    pub cuts: Vec<u128>,
+    /// The security groups that are abstract addresses here.
+    pub groups: Vec<String>,
+}
+
 impl Space {
-    /// Cuts every dimension from 0 to `lasts[d]` at every boundary of the rules and of the required traffic.
-    pub fn cut(rules: &[Rule], required: &[Vec<Vec<Range>>], lasts: &[u128]) -> Self {
-        let axes = lasts
+    /// Cuts every dimension from 0 to its last value at every boundary of the rules and of the required traffic.
+    pub fn cut(rules: &[Rule], required: &[Vec<Vec<Range>>], axes: &[Axis]) -> Self {
+        let axes = axes
             .iter()
             .enumerate()
-            .map(|(d, &last)| cut_dimension(rules, required, d, last))
+            .map(|(d, axis)| cut_dimension(rules, required, d, axis))
             .collect();
         Self { axes }
     }
@@ -120,7 +132,8 @@ impl Space {
     }
 }
 
-fn cut_dimension(rules: &[Rule], required: &[Vec<Vec<Range>>], d: usize, last: u128) -> Vec<Class> {
+fn cut_dimension(rules: &[Rule], required: &[Vec<Vec<Range>>], d: usize, axis: &Axis) -> Vec<Class> {
+    let last = axis.last;
     let needed: Vec<&Vec<Range>> = required.iter().map(|leg| &leg[d]).collect();
     let mut starts = vec![0];
     let mut cut_at = |ranges: &[Range]| {
@@ -131,21 +144,17 @@ fn cut_dimension(rules: &[Rule], required: &[Vec<Vec<Range>>], d: usize, last: u
             }
         }
     };
-    let mut groups = Vec::new();
     for rule in rules {
-        match &rule.dimensions[d] {
-            Match::In(ranges) => cut_at(ranges),
-            Match::Group(name) => groups.push(name.clone()),
-            Match::Any => {}
+        if let Match::In(ranges) = &rule.dimensions[d] {
+            cut_at(ranges);
         }
     }
     for ranges in &needed {
         cut_at(ranges);
     }
+    starts.extend(&axis.cuts);
     starts.sort_unstable();
     starts.dedup();
-    groups.sort_unstable();
-    groups.dedup();
     let mut classes: Vec<Class> = starts
         .iter()
         .enumerate()
@@ -156,7 +165,7 @@ fn cut_dimension(rules: &[Rule], required: &[Vec<Vec<Range>>], d: usize, last: u
             required: needed.iter().any(|ranges| contains(ranges, first)),
         })
         .collect();
-    classes.extend(groups.into_iter().map(|group| Class {
+    classes.extend(axis.groups.iter().cloned().map(|group| Class {
         first: 0,
         last: 0,
         group: Some(group),

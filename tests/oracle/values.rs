@@ -146,6 +146,11 @@ pub fn without(all: &[Range], out: &[Range]) -> Vec<Range> {
     rest
 }
 
+/// The values that are in both.
+pub fn common(one: &[Range], other: &[Range]) -> Vec<Range> {
+    without(one, &without(one, other))
+}
+
 pub fn contains(ranges: &[Range], value: u128) -> bool {
     ranges.iter().any(|&(first, last)| first <= value && value <= last)
 }
@@ -199,6 +204,10 @@ impl Share {
     /// The greater of the two, exactly: whole parts first, then what remains, upside down (Euclid), so that no product of
     /// two large counts is needed.
     pub fn worse(self, other: Self) -> Self {
+        if self.is_less_than(other) { other } else { self }
+    }
+
+    pub fn is_less_than(self, other: Self) -> bool {
         fn less(a: (u128, u128), b: (u128, u128)) -> bool {
             match ((a.0 / a.1).cmp(&(b.0 / b.1)), a.0 % a.1, b.0 % b.1) {
                 (Ordering::Equal, _, 0) => false,
@@ -207,11 +216,7 @@ impl Share {
                 (order, _, _) => order == Ordering::Less,
             }
         }
-        if less((self.part, self.whole), (other.part, other.whole)) {
-            other
-        } else {
-            self
-        }
+        less((self.part, self.whole), (other.part, other.whole))
     }
 
     /// Near enough for comparing with a decimal string; "all" and "none" are judged on the exact counts.
