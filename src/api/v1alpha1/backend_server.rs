@@ -17,7 +17,7 @@ use super::{Diagnosis, LocalReference, enabled, forms};
     shortname = "bes",
     category = "elb-doctor",
     namespaced,
-    doc = "One member of a backend server group: its reported health and why it is unhealthy.",
+    doc = "A member of a backend server group, with its reported health and the reasons why it is unhealthy. The annotation elb-doctor.dev/accept lists ids of advisory findings to accept, separated by commas.",
     selectable = ".spec.loadBalancerRef.name",
     selectable = ".spec.backendServerGroup",
     selectable = ".status.health.state",
@@ -71,36 +71,36 @@ use super::{Diagnosis, LocalReference, enabled, forms};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.type != 'Instance' || has(self.subnetRef)").message("subnetRef is required for type Instance: name the Subnet of the server").field_path(".subnetRef"))]
 pub struct BackendServerSpec {
-    /// The load balancer that has the group.
+    /// The load balancer that the group belongs to.
     pub load_balancer_ref: LocalReference,
-    /// Name of the backend server group in that load balancer.
+    /// Name of the backend server group in the load balancer.
     #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub backend_server_group: String,
-    /// Instance unless set.
+    /// `Instance` (default) or `IP`.
     #[serde(default, rename = "type")]
     pub type_: BackendType,
-    /// Address of the server.
+    /// IP address of the server.
     #[schemars(length(min = 1, max = forms::ADDRESS_LENGTH))]
     #[x_kube(validation = ("self.matches('^[0-9A-Fa-f:.]+$')", "must be an IPv4 or IPv6 address, such as 192.168.1.10"))]
     pub address: String,
-    /// Port on which the server takes traffic.
+    /// Port on which the server receives traffic.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// 0-100, 1 unless set. A Shared load balancer shows a backend of weight 0 as unhealthy.
+    /// Weight, 0-100; default 1. A Shared load balancer shows a backend server with weight 0 as unhealthy.
     #[serde(default = "one")]
     #[schemars(range(min = 0, max = 100))]
     pub weight: u8,
-    /// Subnet of the server; required for an Instance.
+    /// Subnet of the server. Required for type `Instance`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subnet_ref: Option<LocalReference>,
-    /// Security groups on the network interface, in order of precedence.
+    /// Security groups of the network interface, in order of precedence: all stateful or all stateless.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub security_group_refs: Vec<LocalReference>,
-    /// Whether security groups are applied to the interface; true unless set.
+    /// Whether security groups apply to the network interface; default true.
     #[serde(default = "enabled")]
     pub port_security_enabled: bool,
-    /// What this member's health check does otherwise than the group's.
+    /// Health check settings of this member that override those of the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<BackendHealthCheck>,
 }
@@ -109,75 +109,75 @@ fn one() -> u8 {
     1
 }
 
-/// How a backend server is attached.
+/// Type of a backend server.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum BackendType {
-    /// A cloud server with its own network interface.
+    /// A cloud server (ECS) with its own network interface.
     #[default]
     Instance,
-    /// "IP as backend server": only an address is known.
+    /// IP as backend server: only the address is known. Cannot be diagnosed.
     IP,
 }
 
-/// Overrides of one member's health check.
+/// Health check settings of one member. Each overrides that of the group.
 #[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendHealthCheck {
-    /// Port that is probed.
+    /// Health check port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// Address that is probed.
+    /// Health check address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = forms::ADDRESS_LENGTH))]
     #[x_kube(validation = ("self.matches('^[0-9A-Fa-f:.]+$')", "must be an IPv4 or IPv6 address, such as 192.168.1.10"))]
     pub address: Option<String>,
-    /// Addresses or prefixes from which this member is probed.
+    /// Addresses or CIDR blocks that the health checks of this member come from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(max = forms::CIDR_LENGTH), regex(pattern = forms::ADDRESS_OR_CIDR)))]
     pub sources: Vec<String>,
 }
 
-/// What is known about a backend server: `health` belongs to the health reporter, all else to the controller.
+/// Status of a backend server. `health` is written by the health reporter, everything else by the controller.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendServerStatus {
-    /// The health check's result, written by a health reporter and never by the controller.
+    /// Health as reported by the load balancer. Written by a health reporter, never by the controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<ReportedHealth>,
-    /// The generation of the spec that this status speaks of.
+    /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Healthy`, `Diagnosed` and `FaultFound`.
+    /// Conditions `Ready`, `Healthy`, `Diagnosed` and `FaultFound`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The findings; absent unless `Diagnosed` is True.
+    /// The diagnosis; absent unless condition `Diagnosed` is True.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnosis: Option<Diagnosis>,
 }
 
-/// Result of the health check as the load balancer reports it.
+/// Health check result as the load balancer reports it.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportedHealth {
-    /// The state.
+    /// `Healthy`, `Unhealthy` or `Unknown`.
     pub state: HealthState,
-    /// The cloud's reason code in `CamelCase`, such as `ConnectTimeout`; at most 64 characters.
+    /// The cloud's reason code in `CamelCase`, such as `ConnectTimeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = forms::CAMEL_CASE))]
     pub reason: Option<String>,
-    /// Text for a person; at most 1024 characters.
+    /// A message in plain text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
-    /// When it was reported. Nothing depends on it, so it is kept as it was written.
+    /// When it was reported. For information only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub reported_at: Option<String>,
 }
 
-/// State of a backend server as reported or displayed.
+/// Health of a backend server.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the words say it")]
 pub enum HealthState {

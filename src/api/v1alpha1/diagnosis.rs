@@ -6,150 +6,148 @@ use serde::{Deserialize, Serialize};
 
 use super::{Direction, RuleAction};
 
-/// The findings about one backend server.
+/// Diagnosis of one backend server.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnosis {
-    /// The traffic that was judged.
+    /// The health check traffic that was checked against the rules.
     pub health_check: HealthCheckTraffic,
-    /// How many items were checked.
+    /// Number of items checked.
     pub checked: u32,
-    /// How many of them failed.
+    /// Number of findings, those in `beyond` included.
     pub failed: u32,
-    /// Of all layers together.
+    /// Impact of all findings together.
     pub impact: DiagnosisImpact,
-    /// Part of the probes that do not complete, 0 to 1, as an exact decimal cut after twelve significant digits.
+    /// Share of the probes that do not complete, from 0 to 1.
     pub dropped_share: String,
-    /// The failed items in table order; all others passed.
+    /// The failed items, in order; all others passed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<FailedCheck>,
-    /// What was found beyond the items of the page: the network ACL where the load balancer probes from, replies of stateless security
-    /// groups.
+    /// Findings beyond the 17 items: network ACLs at the load balancer's subnets, replies dropped by stateless security groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beyond: Vec<FailedCheck>,
-    /// Ids of advisory findings that the annotation `elb-doctor.dev/accept` accepts.
+    /// Ids of advisory findings accepted with the annotation `elb-doctor.dev/accept` on the backend server or its load balancer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<String>,
-    /// Changes that heal a direction of a layer.
+    /// Changes that fix the findings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<Fix>,
-    /// With no probe dropped: what remains, most likely first.
+    /// What else to check, most likely cause first. Given when the rules do not explain the reported health.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub next_steps: Vec<String>,
-    /// Why a layer passed as a whole, assumptions, disagreement between the report and the prediction.
+    /// Remarks: why security groups or a network ACL do not matter, assumptions, reports that contradict the rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
 
-/// The health check traffic of one backend server.
+/// Health check traffic of one backend server.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheckTraffic {
-    /// Protocol of the health check.
+    /// Health check protocol.
     pub protocol: super::HealthCheckProtocol,
-    /// Port that is probed.
+    /// Health check port.
     pub port: u16,
-    /// Where probes come from, as the fewest prefixes.
+    /// Addresses that probes come from, in CIDR form.
     pub sources: Vec<String>,
-    /// How many prefixes were left out of `sources`.
+    /// Number of sources not listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted_sources: Option<u32>,
-    /// Address that is probed.
+    /// Address that probes go to.
     pub destination: String,
 }
 
-/// Effect of all failed items together.
+/// Impact of all findings together.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum DiagnosisImpact {
     /// Every probe is dropped.
     Blocks,
     /// Some probes are dropped.
     Intermittent,
-    /// Items failed, but no probe is dropped.
+    /// There are findings, but no probe is dropped.
     Advisory,
-    /// No item failed.
+    /// There are no findings.
     None,
 }
 
-/// Effect of one failed item.
+/// Impact of one finding.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum ItemImpact {
-    /// Every probe of a leg is dropped for this reason alone.
+    /// This alone drops every probe.
     Blocks,
     /// Some probes are dropped.
     Intermittent,
-    /// The item cannot stop the health check by itself.
+    /// This alone cannot fail the health check.
     Advisory,
 }
 
-/// One failed item of the page's table.
+/// One finding: a failed item, or a finding beyond the items.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedCheck {
-    /// Stable id, the cloud's own name of the item.
+    /// Stable id. For an item the one that the cloud's API uses.
     pub id: String,
     /// `SecurityGroup`, `NetworkACL` or `Config`.
     pub category: String,
-    /// The item as the page calls it.
+    /// What was checked.
     pub item: String,
     /// `Major` or `Tips`.
     pub severity: String,
-    /// The page's reason with the real names in it.
+    /// Why it failed.
     pub reason: String,
-    /// The change to make.
+    /// What to do.
     pub suggestion: String,
-    /// Effect of this item by itself.
+    /// Impact of this finding by itself.
     pub impact: ItemImpact,
-    /// The part of the traffic for which the item fails.
+    /// The health check traffic that is blocked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
-    /// The smallest packet of that part. A check without one has witness, `decidedBy` and nearest rule of the check before it
-    /// in the same category and direction.
+    /// An example packet that is blocked. If absent, the example, `decidedBy` and `nearest` are those of the check before it in
+    /// the same category and direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
-    /// What decides over the witness. Absent beside a witness: the same as for the check before it in the same category and
-    /// direction.
+    /// The rule that blocks the example packet. If absent, that of the check before it in the same category and direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<Decision>,
-    /// The allow rule that misses the witness by the fewest dimensions.
+    /// The allow rule that comes closest to matching the example packet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest: Option<Nearest>,
 }
 
-/// The blocked set of an item.
+/// The health check traffic that is blocked.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Blocked {
-    /// Its values on the item's own dimension, as the fewest prefixes or port ranges.
+    /// What is blocked: protocols, addresses in CIDR form or ports, depending on the item.
     pub values: Vec<String>,
-    /// How many values were left out.
+    /// Number of values not listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted: Option<u32>,
-    /// Its part of the leg's packets, 0 to 1, as an exact decimal cut after twelve significant digits.
+    /// Blocked share of the health check traffic in this direction, from 0 to 1.
     pub share: String,
 }
 
-/// One packet. A security group looks at protocol, remote address and port only.
+/// An example packet. Security groups look at the protocol, the remote address and the port only.
 #[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Witness {
-    /// `tcp`, `udp`, `icmp`, `icmpv6` or a number.
+    /// `tcp`, `udp`, `icmp` or `icmpv6`.
     pub protocol: String,
-    /// Where it comes from.
+    /// Source address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Its source port.
+    /// Source port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_port: Option<u16>,
-    /// Where it goes.
+    /// Destination address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
-    /// Its destination port.
+    /// Destination port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_port: Option<u16>,
 }
 
-/// The kinds that hold rules.
+/// Kind of an object with rules.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the words say it")]
 pub enum RuleKind {
@@ -157,29 +155,29 @@ pub enum RuleKind {
     NetworkACL,
 }
 
-/// The rule that decides over a packet, or the implicit deny of an object.
+/// The rule that decides what happens to a packet, or the implicit deny if no rule matches.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
     /// Kind of the object.
     pub kind: RuleKind,
-    /// Name of the object; absent when no object is there to decide, or no rule of several security groups matches.
+    /// Name of the object. Absent if there is none, or if no rule of several security groups matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Name of the rule; absent when no rule matches.
+    /// Name of the rule. Absent if no rule matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// Position of the rule in its array, from 0.
+    /// Position of the rule in its list, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<u32>,
-    /// Priority of a security group rule.
+    /// Priority of the security group rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
-    /// What it does.
+    /// `Allow` or `Deny`.
     pub action: RuleAction,
 }
 
-/// The allow rule that comes nearest to the witness.
+/// The allow rule that comes closest to matching the example packet.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Nearest {
@@ -189,14 +187,14 @@ pub struct Nearest {
     pub name: String,
     /// Name of the rule.
     pub rule: String,
-    /// The dimensions on which it misses; none when an earlier deny shadows it.
+    /// What does not match. Empty if the rule matches but comes after a deny rule.
     pub misses: Vec<NearestDimension>,
-    /// The deny rule that comes before it and decides, where it would have matched.
+    /// The deny rule that comes before it and also matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadowed_by: Option<String>,
 }
 
-/// A dimension of a packet.
+/// A field of a packet.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the words say it")]
@@ -209,7 +207,7 @@ pub enum NearestDimension {
     Port,
 }
 
-/// The kinds that a fix can change.
+/// Kind of an object that a fix changes.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the words say it")]
 pub enum FixKind {
@@ -219,22 +217,22 @@ pub enum FixKind {
     LoadBalancer,
 }
 
-/// A change that heals one direction of one layer, or the configuration of the health check.
+/// A change that fixes one direction of the rules, or the health check port.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fix {
     /// Kind of the object to change.
     pub kind: FixKind,
-    /// Its name.
+    /// Name of the object to change.
     pub name: String,
-    /// The direction that the change heals; absent for the configuration of the health check.
+    /// The direction that the change fixes. Absent for the health check port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
-    /// The change in one line.
+    /// The change in words.
     pub summary: String,
-    /// An RFC 6902 patch of that object; absent when the object is still to be created.
+    /// JSON patch (RFC 6902) for the object, as `kubectl patch --type=json` takes it. Absent if the object is yet to be created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<String>,
-    /// True when the changed rules were diagnosed again, passed, and opened nothing but health check traffic.
+    /// Whether the diagnosis was run again with the change, passed, and nothing but health check traffic is newly allowed.
     pub verified: bool,
 }

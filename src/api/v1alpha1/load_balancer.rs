@@ -17,7 +17,7 @@ use super::{LocalReference, enabled, forms};
     shortname = "elb",
     category = "elb-doctor",
     namespaced,
-    doc = "A load balancer: its listeners, its backend server groups and where its health checks come from.",
+    doc = "A load balancer with its listeners, its backend server groups and the sources of its health checks. The annotation elb-doctor.dev/accept lists ids of advisory findings to accept for all its backend servers, separated by commas.",
     printcolumn(name = "Type", type_ = "string", json_path = r#".spec.type"#),
     printcolumn(name = "Backends", type_ = "integer", json_path = r#".status.backends.total"#),
     printcolumn(name = "Unhealthy", type_ = "integer", json_path = r#".status.backends.unhealthy"#),
@@ -52,43 +52,44 @@ use super::{LocalReference, enabled, forms};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.type != 'Dedicated' || (has(self.backendSubnetRefs) && size(self.backendSubnetRefs) > 0) || (has(self.healthCheckSources) && size(self.healthCheckSources) > 0)").message("a Dedicated load balancer needs at least one of backendSubnetRefs, unless healthCheckSources names its probe addresses").field_path(".backendSubnetRefs"))]
 pub struct LoadBalancerSpec {
-    /// Dedicated load balancers probe from their backend subnets, Shared ones from the provider's shared prefixes.
+    /// `Dedicated`: health checks come from its backend subnets. `Shared`: they come from the provider's shared addresses, usually
+    /// `100.125.0.0/16`.
     #[serde(rename = "type")]
     pub type_: LoadBalancerType,
-    /// Virtual addresses; shown only, they take no part in a diagnosis.
+    /// Virtual IP addresses. For information only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = forms::ADDRESS_LENGTH), regex(pattern = forms::ADDRESS)))]
     pub addresses: Vec<String>,
-    /// Subnets from which a Dedicated load balancer probes.
+    /// Subnets that the health checks of a Dedicated load balancer come from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub backend_subnet_refs: Vec<LocalReference>,
-    /// The exact probe addresses or prefixes, where known; they take the place of whole subnets.
+    /// The exact addresses or CIDR blocks that health checks come from, if known. Used instead of the whole subnets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), inner(length(max = forms::CIDR_LENGTH), regex(pattern = forms::ADDRESS_OR_CIDR)))]
     pub health_check_sources: Vec<String>,
-    /// What the load balancer listens on.
+    /// Listeners.
     #[serde(default)]
     #[schemars(length(max = 500))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub listeners: Vec<Listener>,
-    /// The groups of backend servers.
+    /// Backend server groups.
     #[serde(default)]
     #[schemars(length(max = 500))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub backend_server_groups: Vec<BackendServerGroup>,
 }
 
-/// Kind of a load balancer.
+/// Type of a load balancer.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum LoadBalancerType {
-    /// Own resources, probes from its backend subnets.
+    /// Dedicated resources. Health checks come from its backend subnets.
     Dedicated,
-    /// Shared resources, probes from the provider's shared prefixes.
+    /// Shared resources. Health checks come from the provider's shared addresses.
     Shared,
 }
 
-/// Protocol and port on which a load balancer listens.
+/// A listener: the protocol and port for incoming traffic.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.port > 0 || self.protocol == 'IP'").message("port must be 1 to 65535; only a listener of protocol IP has port 0").field_path(".port"))]
@@ -96,12 +97,12 @@ pub struct Listener {
     /// Name, unique in the load balancer.
     #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub name: String,
-    /// Protocol of the front end.
+    /// Frontend protocol.
     pub protocol: ListenerProtocol,
-    /// Port of the front end; 0 only for IP listeners, which have none.
+    /// Frontend port; 0 for an IP listener, which has none.
     #[schemars(range(min = 0, max = 65535))]
     pub port: u16,
-    /// The default group and those of forwarding policies, by name.
+    /// Names of the backend server groups it forwards to: the default group and those of forwarding policies.
     #[serde(default)]
     #[schemars(length(max = 500), inner(length(min = 1, max = 255), regex(pattern = forms::LABEL)))]
     pub backend_server_groups: Vec<String>,
@@ -136,9 +137,9 @@ pub struct BackendServerGroup {
     /// Name, unique in the load balancer.
     #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub name: String,
-    /// Protocol towards the backend servers.
+    /// Backend protocol.
     pub protocol: GroupProtocol,
-    /// The health check; absent means that it is off.
+    /// Health check; off if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
 }
@@ -157,42 +158,43 @@ pub enum GroupProtocol {
     IP,
 }
 
-/// How the load balancer asks a backend server whether it is well.
+/// Health check settings of a backend server group.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
-    /// Whether the check runs; true unless set.
+    /// Whether the health check is on; default true.
     #[serde(default = "enabled")]
     pub enabled: bool,
-    /// Protocol of the check; which ones a group allows depends on the group's protocol.
+    /// Health check protocol. UDP and QUIC groups: `UDP_CONNECT`; TCP and IP groups: `TCP`, `HTTP` or `HTTPS`; others: all but
+    /// `UDP_CONNECT`.
     pub protocol: HealthCheckProtocol,
-    /// Port of the check; absent means the backend server's own port.
+    /// Health check port; the backend server's own port if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// Seconds between two checks, 1-50.
+    /// Interval between health checks in seconds, 1-50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 50))]
     pub delay_seconds: Option<u8>,
-    /// Seconds to wait for an answer, 1-50.
+    /// Timeout in seconds, 1-50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 50))]
     pub timeout_seconds: Option<u8>,
-    /// Checks in a row that decide, 1-10.
+    /// Number of consecutive checks that change the health, 1-10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10))]
     pub max_retries: Option<u8>,
-    /// Path of an HTTP, HTTPS or GRPC check; starts with a slash.
+    /// Path of an HTTP, HTTPS or GRPC check, starting with a slash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     #[x_kube(validation = ("self.matches('^/[!-~]*$')", "must start with a slash and hold no spaces, such as /healthz"))]
     pub path: Option<String>,
-    /// Host header of an HTTP or HTTPS check; absent means the backend server's address.
+    /// Domain name in the Host header of an HTTP or HTTPS check; the backend server's address if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = ("self.matches('^[0-9A-Za-z._:-]+$')", "must be a host name, such as www.example.com"))]
     pub domain_name: Option<String>,
-    /// Codes that count as healthy, such as `200`, `200,202` or `200-204`.
+    /// Response codes that count as healthy, such as `200`, `200,202` or `200-204`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = ("self.matches('^[0-9]{1,3}(-[0-9]{1,3})?(,[0-9]{1,3}(-[0-9]{1,3})?)*$')", "must be codes and ranges without spaces, such as \"200,202\" or \"200-204\""))]
@@ -212,34 +214,34 @@ pub enum HealthCheckProtocol {
     GRPC,
 }
 
-/// What the controller found out about a load balancer.
+/// Status of a load balancer.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancerStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Backend servers by displayed health.
+    /// Number of backend servers by health.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backends: Option<BackendCounts>,
-    /// `Ready` and `BackendsHealthy`.
+    /// Conditions `Ready` and `BackendsHealthy`.
     #[serde(default)]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 
-/// Numbers of backend servers of a load balancer.
+/// Number of backend servers of a load balancer.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendCounts {
-    /// All of them.
+    /// All backend servers.
     pub total: u32,
-    /// Shown Healthy.
+    /// Healthy backend servers.
     pub healthy: u32,
-    /// Shown Unhealthy.
+    /// Unhealthy backend servers.
     pub unhealthy: u32,
-    /// Shown Unknown.
+    /// Backend servers of unknown health.
     pub unknown: u32,
-    /// With at least one failed check.
+    /// Backend servers with at least one finding.
     pub faulty: u32,
 }

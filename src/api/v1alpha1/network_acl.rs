@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{IpVersion, LocalReference, RuleAction, enabled, forms};
 
-/// A network ACL: rules in array order, the first match decides, a fixed last rule denies.
+/// A network ACL: rules in order, the first match decides, a fixed last rule denies.
 #[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "elb-doctor.dev",
@@ -16,7 +16,7 @@ use super::{IpVersion, LocalReference, RuleAction, enabled, forms};
     shortname = "nacl",
     category = "elb-doctor",
     namespaced,
-    doc = "Ordered rules at the border of subnets: the first match decides, a fixed last rule denies.",
+    doc = "A network ACL: rules for traffic into and out of subnets. The first rule that matches decides; if none does, traffic is denied.",
     printcolumn(name = "Enabled", type_ = "boolean", json_path = r#".spec.enabled"#),
     printcolumn(name = "Stateful", type_ = "boolean", json_path = r#".spec.stateful"#),
     printcolumn(
@@ -47,22 +47,22 @@ use super::{IpVersion, LocalReference, RuleAction, enabled, forms};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkACLSpec {
-    /// A switched-off ACL lets everything pass; true unless set.
+    /// Whether the network ACL is on; default true. If off, it allows all traffic.
     #[serde(default = "enabled")]
     pub enabled: bool,
-    /// Whether replies to allowed packets leave without a rule; false in older regions, true unless set.
+    /// Whether replies to allowed traffic need no rule of their own; default true. Network ACLs of older regions are stateless.
     #[serde(default = "enabled")]
     pub stateful: bool,
-    /// The subnets at whose border the ACL stands; a subnet has at most one ACL.
+    /// Subnets associated with the network ACL. A subnet has at most one.
     #[serde(default)]
     #[schemars(length(max = 1000))]
     pub subnet_refs: Vec<LocalReference>,
-    /// Rules for traffic into the subnets, in order.
+    /// Inbound rules, in order.
     #[serde(default)]
     #[schemars(length(max = 1000))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub ingress: Vec<AclRule>,
-    /// Rules for traffic out of the subnets, in order.
+    /// Outbound rules, in order.
     #[serde(default)]
     #[schemars(length(max = 1000))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
@@ -75,63 +75,63 @@ pub struct NetworkACLSpec {
 #[x_kube(validation = Rule::new("!has(self.sourcePorts) || !has(self.protocol) || self.protocol in ['tcp', 'udp', '6', '17']").message("ports are only possible with protocol tcp or udp, or with no protocol, which then means both").field_path(".sourcePorts"))]
 #[x_kube(validation = Rule::new("!has(self.destinationPorts) || !has(self.protocol) || self.protocol in ['tcp', 'udp', '6', '17']").message("ports are only possible with protocol tcp or udp, or with no protocol, which then means both").field_path(".destinationPorts"))]
 pub struct AclRule {
-    /// Name of the rule, unique in its direction.
+    /// Name of the rule, unique among the rules of its direction.
     #[schemars(length(min = 1, max = 255), regex(pattern = forms::LABEL))]
     pub name: String,
-    /// What the rule does with a packet that it matches.
+    /// `Allow` or `Deny`.
     pub action: RuleAction,
-    /// Address family of the rule; IPv4 unless set.
+    /// `IPv4` (default) or `IPv6`.
     #[serde(default)]
     pub ip_version: IpVersion,
-    /// `tcp`, `udp`, `icmp`, `icmpv6` or a protocol number 0-255; absent means all. In an IPv6 rule `icmp` means `ICMPv6`.
+    /// `tcp`, `udp`, `icmp`, `icmpv6` or a protocol number 0-255; any if absent. In an IPv6 rule `icmp` means `ICMPv6`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 6))]
     #[x_kube(validation = ("self.matches('^(tcp|udp|icmp|icmpv6|[0-9]{1,3})$')", "must be tcp, udp, icmp, icmpv6 or a protocol number in quotes, such as \"47\"; leave it out for all protocols"))]
     pub protocol: Option<String>,
-    /// Where the packet comes from; absent means anywhere.
+    /// Source; any address if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<AclEndpoint>,
-    /// Source ports such as `22,80-90`; absent means all.
+    /// Source ports such as `22,80-90`; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = ("self.matches('^[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*$')", "must be ports and ranges without spaces, such as \"22,80-90\"; leave it out for all ports"))]
     pub source_ports: Option<String>,
-    /// Where the packet goes; absent means anywhere.
+    /// Destination; any address if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<AclEndpoint>,
-    /// Destination ports such as `22,80-90`; absent means all.
+    /// Destination ports such as `22,80-90`; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = ("self.matches('^[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*$')", "must be ports and ranges without spaces, such as \"22,80-90\"; leave it out for all ports"))]
     pub destination_ports: Option<String>,
-    /// A disabled rule does not exist for the decision; true unless set.
+    /// Whether the rule is in effect; default true.
     #[serde(default = "enabled")]
     pub enabled: bool,
 }
 
-/// One end of a network ACL rule: exactly one of the two.
+/// Source or destination of a network ACL rule. Set exactly one field.
 #[derive(Clone, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = ("has(self.cidr) != has(self.addressGroupRef)", "must have exactly one of cidr and addressGroupRef; leave it out for any address"))]
 pub struct AclEndpoint {
-    /// A prefix in CIDR form, of the rule's address family.
+    /// A CIDR block of the rule's IP version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = forms::CIDR_LENGTH))]
     #[x_kube(validation = ("self.matches('^[0-9A-Fa-f:.]+/[0-9]{1,3}$')", "must be a prefix in CIDR form, such as 192.168.0.0/24 or 2001:db8::/32"))]
     pub cidr: Option<String>,
-    /// The addresses of this address group that are of the rule's family.
+    /// An address group. Its addresses of the rule's IP version count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address_group_ref: Option<LocalReference>,
 }
 
-/// What the controller found out about a network ACL.
+/// Status of a network ACL.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkACLStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`.
+    /// Condition `Ready`.
     #[serde(default)]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -3,11 +3,11 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Names an object of the same namespace; the field that holds it says of which kind.
+/// Refers to an object in the same namespace.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, KubeSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LocalReference {
-    /// Name of the object, a DNS subdomain (RFC 1123) of at most 253 characters.
+    /// Name of the object.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = ("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')", "must be the name of an object: lowercase letters, digits, '-' and '.', such as web-1"))]
     pub name: String,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::forms;
 
-/// A subnet of the virtual private cloud.
+/// A subnet of a VPC.
 #[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "elb-doctor.dev",
@@ -15,14 +15,14 @@ use super::forms;
     shortname = "esn",
     category = "elb-doctor",
     namespaced,
-    doc = "A subnet of the virtual private cloud: where servers and load balancers have their addresses.",
+    doc = "A subnet of a VPC, in which servers and load balancers have their addresses.",
     printcolumn(name = "CIDRs", type_ = "string", json_path = r#".spec.cidrs"#),
     printcolumn(name = "Age", type_ = "date", json_path = r#".metadata.creationTimestamp"#),
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SubnetSpec {
-    /// Prefixes in CIDR form, IPv4 and IPv6, such as `192.168.1.0/24`; no host bits set.
+    /// IPv4 and IPv6 CIDR blocks of the subnet, such as `192.168.1.0/24`, without host bits.
     #[schemars(length(min = 1, max = 32), inner(length(max = forms::CIDR_LENGTH), regex(pattern = forms::CIDR)))]
     pub cidrs: Vec<String>,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FailedCheck, LocalReference};
 
-/// A request to troubleshoot one backend server, or every unhealthy one of a load balancer.
+/// A request to troubleshoot one backend server, or all unhealthy ones of a load balancer.
 #[derive(Clone, CustomResource, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "elb-doctor.dev",
@@ -17,7 +17,7 @@ use super::{FailedCheck, LocalReference};
     shortname = "tsr",
     category = "elb-doctor",
     namespaced,
-    doc = "A request to troubleshoot one backend server, or every unhealthy one of a load balancer; once finished, a record.",
+    doc = "A request to troubleshoot one backend server, or all unhealthy ones of a load balancer. Once finished it never changes.",
     selectable = ".spec.loadBalancerRef.name",
     printcolumn(
         name = "Load Balancer",
@@ -69,19 +69,19 @@ use super::{FailedCheck, LocalReference};
 #[x_kube(validation = Rule::new("self.subject == oldSelf.subject").message("subject cannot be changed: make another TroubleshootRequest").field_path(".subject"))]
 #[x_kube(validation = Rule::new("self.activeDeadlineSeconds == oldSelf.activeDeadlineSeconds").message("activeDeadlineSeconds cannot be changed: make another TroubleshootRequest").field_path(".activeDeadlineSeconds"))]
 pub struct TroubleshootRequestSpec {
-    /// The load balancer.
+    /// Load balancer of the backend servers.
     pub load_balancer_ref: LocalReference,
-    /// The backend server; absent means every unhealthy one of the load balancer.
+    /// Backend server to troubleshoot; all unhealthy ones of the load balancer if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_server_ref: Option<LocalReference>,
-    /// Which items to check; All unless set.
+    /// Which items to check; default `All`.
     #[serde(default)]
     pub subject: Subject,
-    /// Seconds to wait for a missing reference; 1 to 86400, 300 unless set.
+    /// How long to wait for missing objects, in seconds; default 300.
     #[serde(default = "five_minutes")]
     #[schemars(range(min = 1, max = 86400))]
     pub active_deadline_seconds: u32,
-    /// Seconds after which a finished request is deleted; absent means that it is kept.
+    /// When to delete the request, in seconds after it finished. If absent, it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub ttl_seconds_after_finished: Option<u32>,
@@ -91,74 +91,74 @@ fn five_minutes() -> u32 {
     300
 }
 
-/// Which of the 17 items a request is about.
+/// Items to check.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum Subject {
-    /// All 17.
+    /// All 17 items.
     #[default]
     All,
-    /// The 6 of security groups.
+    /// The 6 items on security groups.
     SecurityGroup,
-    /// The 10 of network ACLs.
+    /// The 10 items on network ACLs.
     NetworkACL,
-    /// The health check port.
+    /// The item on the health check port.
     Config,
 }
 
-/// How far a request has come and what it found. A finished request never changes again.
+/// Status of a request. It never changes once the request has finished.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TroubleshootRequestStatus {
-    /// The generation of the spec that this status speaks of.
+    /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// When the controller took the request up.
+    /// When the controller accepted the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
-    /// When it finished.
+    /// When the request finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Items done and to do.
+    /// Progress in items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// One result for each backend server.
+    /// Result for each backend server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub results: Vec<BackendResult>,
-    /// How many results were left out.
+    /// Number of results not listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub omitted_results: Option<u32>,
-    /// `Accepted`, `Succeeded` and `FaultFound`.
+    /// Conditions `Accepted`, `Succeeded` and `FaultFound`.
     #[serde(default)]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
 
-/// Items done and to do.
+/// Progress in items.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Items judged.
+    /// Items checked so far.
     pub finished: u32,
-    /// Items to judge.
+    /// Items to check.
     pub total: u32,
 }
 
-/// What was found about one backend server.
+/// Result for one backend server.
 #[derive(Clone, Debug, Deserialize, Eq, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendResult {
     /// Name of the backend server.
     pub backend_server: String,
-    /// How its diagnosis ended.
+    /// How the diagnosis ended.
     pub outcome: Outcome,
-    /// `FaultsFound`, `NoFaultFound`, or the refusal's reason.
+    /// `FaultsFound`, `NoFaultFound`, or why there was no diagnosis.
     pub reason: String,
-    /// Why it was refused, for a person.
+    /// Why there was no diagnosis, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// How many items failed.
+    /// Number of findings.
     pub failed: u32,
-    /// The failed items.
+    /// The failed items, then findings beyond the items.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<FailedCheck>,
 }
@@ -166,10 +166,10 @@ pub struct BackendResult {
 /// How a diagnosis ended.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum Outcome {
-    /// At least one item failed.
+    /// There is at least one finding.
     FaultsFound,
-    /// All items passed.
+    /// There is no finding.
     NoFaultFound,
-    /// The diagnosis did not run.
+    /// There was no diagnosis.
     Refused,
 }
