@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::engine::{
     Action, AddressMatch, Case, Direction, Family, Layer, NetworkAclState, Rule, RuleFinding, Rules,
-    SecurityGroupState, Verdict,
+    SecurityGroupState,
 };
+
+use super::Findings;
 
 /// A rule that allows the probes' protocol and port in the other address family, where no rule does in their own.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,8 +23,7 @@ pub struct OtherFamily {
 }
 
 /// For the directions that drop something: the first rule for the other family of each object list.
-pub(super) fn other_family(case: &Case, verdict: &Verdict) -> Vec<OtherFamily> {
-    let outcomes = &verdict.outcomes;
+pub(super) fn other_family(case: &Case, findings: &Findings) -> Vec<OtherFamily> {
     let stateless = matches!(&case.network_acl, NetworkAclState::InForce { stateful: false, .. });
     // Outbound rules that stop no reply need no hint.
     let mut sides = vec![
@@ -34,11 +35,9 @@ pub(super) fn other_family(case: &Case, verdict: &Verdict) -> Vec<OtherFamily> {
     }
     let on_page = sides
         .into_iter()
-        .filter_map(|(layer, direction)| outcomes.of_side(layer, direction).next());
-    let beyond = verdict
-        .beyond
-        .iter()
-        .map(|beyond| (&beyond.found, beyond.subnet.as_ref()));
+        .filter_map(|(layer, direction)| findings.of_side((layer, direction, None)).next());
+    let beyond = findings.faults().filter(|found| found.is_beyond());
+    let beyond = beyond.filter_map(|beyond| Some((beyond.rules()?, beyond.subnet)));
     let found = on_page.map(|found| (found, None)).chain(beyond);
     found
         .filter_map(|(found, subnet)| in_other_family(case, found, subnet))

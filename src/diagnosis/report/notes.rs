@@ -122,7 +122,7 @@ pub(super) fn notes(
     {
         out.push(Note::AssumedNoMembers);
     }
-    out.extend(hints::other_family(case, verdict).into_iter().map(Note::OtherFamily));
+    out.extend(hints::other_family(case, findings).into_iter().map(Note::OtherFamily));
     match &collected.source_origin {
         Some(SourceOrigin::Subnets(names)) => out.push(Note::AssumedWholeSubnets(names.clone())),
         Some(SourceOrigin::Shared) => {

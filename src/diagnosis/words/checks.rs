@@ -65,7 +65,8 @@ fn change(report: &Report, found: &Found<'_>, namespace: Option<&str>) -> String
         What::Rules(_) => "Add a rule that allows it".to_owned(),
         What::Port { port, own } => {
             let taken = if report.port_removal.is_some() {
-                format!("apply the fix, so that port {own} is probed")
+                let below = if namespace.is_some() { " below" } else { "" };
+                format!("apply the fix{below}, so that port {own} is probed")
             } else {
                 format!("set it to {own}")
             };
