@@ -83,7 +83,7 @@ impl Report {
             accept_also: port::accepted_already(collected),
             next_steps,
             notes: notes::notes(collected, case, &verdict, &findings, unexplained),
-            disagreement: reported::disagreement(reported, protocol, &verdict),
+            disagreement: reported::disagreement(reported, protocol, verdict.dropped),
             dropped: verdict.dropped,
             impact,
             findings,

@@ -1,10 +1,6 @@
 //! What a reported reason says about the probes, and whether the rules agree.
 
-use crate::{
-    api::v1alpha1::HealthCheckProtocol,
-    engine::{Impact, Verdict},
-    world::Collected,
-};
+use crate::{api::v1alpha1::HealthCheckProtocol, engine::Share, world::Collected};
 
 /// The reasons that the cloud reports. Reporters may write others: those say nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -114,12 +110,12 @@ pub enum Disagreement {
 pub(super) fn disagreement(
     reported: Option<ReportedReason>,
     protocol: HealthCheckProtocol,
-    verdict: &Verdict,
+    dropped: Share,
 ) -> Option<Disagreement> {
     let reason = reported?;
     match reason.says(protocol) {
-        Says::GetsThrough if verdict.impact == Impact::Blocks => Some(Disagreement::AllAreDropped(reason)),
-        Says::NoAnswer if verdict.dropped.is_none() => Some(Disagreement::NoneIsDropped(reason)),
+        Says::GetsThrough if dropped.is_all() => Some(Disagreement::AllAreDropped(reason)),
+        Says::NoAnswer if dropped.is_none() => Some(Disagreement::NoneIsDropped(reason)),
         Says::GetsThrough | Says::NoAnswer | Says::Nothing => None,
     }
 }

@@ -320,7 +320,7 @@ fn a_host(family: Family, sources: &SpanSet<u128>) -> Option<u128> {
 mod tests {
     use crate::engine::{Block, Leg, Region, Span};
 
-    use super::*;
+    use super::{super::reported::disagreement, *};
 
     /// The part of the probes that are dropped: those from the first addresses of two.
     fn dropped(addresses: u128) -> Share {
@@ -344,29 +344,47 @@ mod tests {
     #[test]
     fn rules_leave_open_what_drops_nothing_or_is_disproved() {
         use {HealthCheckProtocol as Check, ReportedReason as Reason};
+        const AGREES: [bool; 3] = [false; 3];
+        const PASSES: [bool; 3] = [false, false, true];
+        const NO_ANSWER: [bool; 3] = [true, false, false];
         let (none, some, all) = (dropped(0), dropped(1), dropped(2));
         assert!(none.is_none() && all.is_all() && !some.is_none() && !some.is_all());
-        // Reason, check, with nothing, some and all of the probes dropped.
+        // Reason and check; whether the rules leave it open, and whether they disagree, with nothing, some and all of the
+        // probes dropped.
         let table = [
-            (None, Check::HTTP, [true, false, false]),
-            (Some(Reason::ConnectTimeout), Check::HTTP, [true, false, false]),
-            (Some(Reason::ConnectFailed), Check::HTTP, [true, false, false]),
-            (Some(Reason::ConnectRefused), Check::HTTP, [true, true, true]),
-            (Some(Reason::ConnectInterrupt), Check::TCP, [true, true, true]),
-            (Some(Reason::SslHandshakeError), Check::TLS, [true, true, true]),
-            (Some(Reason::RecvResponseTimeout), Check::HTTP, [true, true, true]),
-            (Some(Reason::ResponseMismatch), Check::GRPC, [true, true, true]),
-            (Some(Reason::ConnectRefused), Check::UdpConnect, [true, true, true]),
+            (None, Check::HTTP, [true, false, false], AGREES),
+            (
+                Some(Reason::ConnectTimeout),
+                Check::HTTP,
+                [true, false, false],
+                NO_ANSWER,
+            ),
+            (Some(Reason::ConnectFailed), Check::HTTP, [true, false, false], AGREES),
+            (Some(Reason::ConnectRefused), Check::HTTP, [true; 3], PASSES),
+            (Some(Reason::ConnectInterrupt), Check::TCP, [true; 3], PASSES),
+            (Some(Reason::SslHandshakeError), Check::TLS, [true; 3], PASSES),
+            (Some(Reason::RecvResponseTimeout), Check::HTTP, [true; 3], PASSES),
+            (Some(Reason::ResponseMismatch), Check::GRPC, [true; 3], PASSES),
+            (Some(Reason::ConnectRefused), Check::UdpConnect, [true; 3], PASSES),
             (
                 Some(Reason::RecvResponseTimeout),
                 Check::UdpConnect,
                 [true, false, false],
+                NO_ANSWER,
             ),
-            (Some(Reason::SendRequestFailed), Check::UdpConnect, [true, false, false]),
+            (
+                Some(Reason::SendRequestFailed),
+                Check::UdpConnect,
+                [true, false, false],
+                AGREES,
+            ),
         ];
-        for (reason, check, expected) in table {
-            let found = [none, some, all].map(|dropped| unexplained(dropped, reason, check));
-            assert_eq!(found, expected, "{reason:?} of {check:?}");
+        for (reason, check, open, disagrees) in table {
+            let shares = [none, some, all];
+            let found = shares.map(|dropped| unexplained(dropped, reason, check));
+            assert_eq!(found, open, "{reason:?} of {check:?}");
+            let found = shares.map(|dropped| disagreement(reason, check, dropped).is_some());
+            assert_eq!(found, disagrees, "{reason:?} of {check:?}");
         }
     }
 

@@ -60,7 +60,8 @@ fn over_tcp(reason: Option<Reason>) -> &'static [Cause] {
         ],
         // Something swallows packets.
         Some(Reason::ConnectTimeout) => &[
-            ZeroWeight, Firewall, Route, Sources, NoAddress, Port, NodePort, Overload, HostsDeny, Connection, Answer,
+            ZeroWeight, NodePort, Firewall, Route, Sources, NoAddress, Port, Overload, HostsDeny, Connection, Answer,
+            KubeProxy,
         ],
         Some(Reason::ConnectFailed) => &[
             ZeroWeight, Port, NodePort, Firewall, Route, NoAddress, HostsDeny, Overload, Sources, KubeProxy, Connection,

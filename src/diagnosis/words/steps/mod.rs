@@ -4,13 +4,13 @@ mod request;
 
 use crate::{
     api::v1alpha1::{GroupProtocol, HealthCheckProtocol},
-    engine::{Family, Traffic, format_address},
+    engine::{Family, Traffic, Values, covering_prefixes, format_address},
     text::{clean, excerpt, shell_quoted},
 };
 
 use super::{
     super::report::{NextStep, OtherSources, Report, Vantage},
-    values::health_check,
+    values::{self, health_check},
 };
 use request::{command, expectation, is_server_name};
 
@@ -56,8 +56,8 @@ fn sentence(report: &Report, step: &NextStep) -> String {
             )
         }
         NextStep::NodePort => format!(
-            "If {port} is a Kubernetes node port (ss does not list those), its Service may have no ready endpoint: kubectl get \
-             endpointslices -A"
+            "If {port} is a Kubernetes node port (ss does not list those), its Service may have no ready endpoint, or none on this \
+             node (externalTrafficPolicy: Local): kubectl get endpointslices -A"
         ),
         NextStep::HealthCheckNodePort => format!(
             "If {port} is a Service's healthCheckNodePort, kube-proxy answers 503 where it knows of no ready endpoint on its \
@@ -94,13 +94,16 @@ fn sentence(report: &Report, step: &NextStep) -> String {
                 Family::V4 => "iptables",
                 Family::V6 => "ip6tables",
             };
+            let sources = sources(report);
             format!(
-                "The server's own firewall may drop or reject probes. On the server: nft list ruleset; {tables} -nvL"
+                "The server's own firewall may drop or reject probes from {sources}. On the server: nft list ruleset; {tables} \
+                 -nvL"
             )
         }
         NextStep::WayBack { to } => way_back(traffic, *to),
         NextStep::HostsDeny => {
-            "hosts.deny may refuse the load balancer. On the server: cat /etc/hosts.allow /etc/hosts.deny".to_owned()
+            let sources = sources(report);
+            format!("hosts.deny may refuse {sources}. On the server: cat /etc/hosts.allow /etc/hosts.deny")
         }
         NextStep::Overload { udp } => {
             let counter = if *udp {
@@ -119,8 +122,8 @@ fn sentence(report: &Report, step: &NextStep) -> String {
         }
         NextStep::IcmpErrorsLimited => {
             let settings = match traffic.family {
-                Family::V4 => "net.ipv4.icmp_ratelimit",
-                Family::V6 => "net.ipv6.icmp.ratelimit",
+                Family::V4 => "net.ipv4.icmp_ratelimit net.ipv4.icmp_ratemask",
+                Family::V6 => "net.ipv6.icmp.ratelimit net.ipv6.icmp.ratemask",
             };
             // The kernel has one limit on all ICMP messages, of both families.
             format!(
@@ -134,6 +137,13 @@ fn sentence(report: &Report, step: &NextStep) -> String {
         }
         NextStep::OtherSources { why, udp } => other_sources(traffic, *why, *udp),
     }
+}
+
+/// A few of the prefixes from which probes come.
+fn sources(report: &Report) -> String {
+    let traffic = &report.traffic;
+    let prefixes = covering_prefixes(traffic.family, &traffic.sources);
+    values::sentence(&Values::Prefixes(traffic.family, prefixes), traffic.family)
 }
 
 /// The server's address as a URL has it.
@@ -232,10 +242,10 @@ fn way_back(traffic: &Traffic, to: Option<u128>) -> String {
     let route = format!("ip route get {to} from {local}");
     match traffic.family {
         Family::V4 => format!(
-            "Replies may be routed elsewhere, or strict rp_filter (1) may drop probes. On the server: {route}; sysctl \
-             net.ipv4.conf.all.rp_filter"
+            "Replies may be routed elsewhere (default route, policy routes), or strict rp_filter (1) may drop probes. On the \
+             server: {route}; sysctl net.ipv4.conf.all.rp_filter"
         ),
-        Family::V6 => format!("Replies may be routed elsewhere. On the server: {route}"),
+        Family::V6 => format!("Replies may be routed elsewhere (default route, policy routes). On the server: {route}"),
     }
 }
 
