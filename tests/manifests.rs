@@ -125,6 +125,15 @@ fn faulty_world() -> String {
     )
 }
 
+/// A second backend server of the same world, unhealthy.
+fn another() -> String {
+    HEALTHY_WORLD
+        .rsplit("---\n")
+        .next()
+        .unwrap()
+        .replace("name: member", "name: another")
+}
+
 fn diagnosed(item: &Value) -> (String, String) {
     let conditions = item["status"]["conditions"].as_array().unwrap();
     let condition = conditions.iter().find(|c| c["type"] == "Diagnosed").unwrap();
@@ -138,7 +147,7 @@ fn the_exit_status_says_how_it_went() {
     assert_eq!((well.code, well.err.as_str()), (0, ""), "{}", well.out);
     let faulty = diagnose(faulty_world());
     assert_eq!((faulty.code, faulty.err.as_str()), (1, ""), "{}", faulty.out);
-    let invalid = diagnose(faulty_world() + "---\nkind: Nonsense\napiVersion: v1\n");
+    let invalid = diagnose(faulty_world() + "---\nkind: Nonsense\napiVersion: elb-doctor.dev/v1alpha1\n");
     assert_eq!(invalid.code, 2);
     assert!(
         invalid.out.contains("1 of 17 items failed"),
@@ -157,7 +166,7 @@ fn the_exit_status_says_how_it_went() {
 fn a_refusal_is_a_warning_and_with_strict_an_error() {
     let world = HEALTHY_WORLD.replace("securityGroupRefs: [{name: open}]", "securityGroupRefs: [{name: gone}]");
     let lenient = diagnose(&world);
-    assert_eq!(lenient.code, 0);
+    assert_eq!(lenient.code, 3);
     assert!(
         lenient
             .err
@@ -170,7 +179,8 @@ fn a_refusal_is_a_warning_and_with_strict_an_error() {
 
 #[test]
 fn a_backend_that_is_not_unhealthy_is_no_problem_even_with_strict() {
-    let world = HEALTHY_WORLD.replace("state: Unhealthy, reason: ConnectTimeout", "state: Healthy");
+    let world =
+        HEALTHY_WORLD.replace("state: Unhealthy, reason: ConnectTimeout", "state: Healthy") + "---\n" + &another();
     let answer = diagnose_with(&["-f", "-", "--strict"], world.as_bytes());
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
 }
@@ -178,7 +188,7 @@ fn a_backend_that_is_not_unhealthy_is_no_problem_even_with_strict() {
 #[test]
 fn all_takes_every_backend_for_unhealthy() {
     let world = faulty_world().replace("status: {health: {state: Unhealthy, reason: ConnectTimeout}}\n", "");
-    assert_eq!(diagnose(&world).code, 0);
+    assert_eq!(diagnose(&world).code, 3);
     let answer = diagnose_with(&["-f", "-", "--all", "-o", "json"], world.as_bytes());
     assert_eq!(answer.code, 1);
     assert_eq!(diagnosed(&answer.json()["items"][0]).0, "FaultsFound");
@@ -332,10 +342,10 @@ fn an_unknown_field_is_named_with_its_line_and_the_likely_one() {
 fn an_unknown_kind_is_named_with_its_line_and_the_likely_one() {
     diagnose("# first\napiVersion: elb-doctor.dev/v1alpha1\nkind: LoadBalancr\n")
         .prints_problems(&[&["<stdin>:3: unknown kind LoadBalancr: did you mean LoadBalancer?"]]);
-    diagnose("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n").prints_problems(&[&[
-        "<stdin>:2: unknown kind v1 Namespace: elb-doctor reads",
-        "BackendServer",
-    ]]);
+    diagnose("kind: Subnte\nmetadata: {name: a}\n")
+        .prints_problems(&[&["<stdin>:1: unknown kind Subnte: did you mean Subnet?"]]);
+    diagnose("apiVersion: elb-doctor.dev/v1alpha1\nkind: Weather\n")
+        .prints_problems(&[&["<stdin>:2: unknown kind Weather: elb-doctor reads", "BackendServer"]]);
 }
 
 #[test]
@@ -359,7 +369,7 @@ fn two_objects_of_one_name_are_named_with_both_places() {
     // The same name in another namespace, or of another kind, is another object.
     let other = subnet.replace("{name: a}", "{name: a, namespace: b}");
     let group = "apiVersion: elb-doctor.dev/v1alpha1\nkind: AddressGroup\nmetadata: {name: a}\nspec: {}\n";
-    assert_eq!(diagnose(format!("{subnet}---\n{other}---\n{group}")).code, 0);
+    assert_eq!(diagnose(format!("{subnet}---\n{other}---\n{group}")).code, 3);
 }
 
 #[test]
@@ -371,7 +381,7 @@ fn lists_are_read_however_deep_and_lines_stay_right() {
     diagnose("apiVersion: v1\nkind: List\nitems: 5\n").prints_problems(&[&["<stdin>:3: items of a List must be"]]);
     assert_eq!(
         diagnose("apiVersion: elb-doctor.dev/v1alpha1\nkind: SubnetList\nitems: []\n").code,
-        0
+        3
     );
 }
 
@@ -409,8 +419,6 @@ fn json_is_read_with_tabs_and_one_value_after_another() {
 
 #[test]
 fn what_is_no_manifest_is_one_clear_line() {
-    diagnose("").prints_problems(&[&["<stdin>: holds no object"]]);
-    diagnose("# nothing\n---\n# here\n").prints_problems(&[&["<stdin>: holds no object"]]);
     diagnose(b"a\n\0b").prints_problems(&[&["<stdin>:2: is binary"]]);
     diagnose(b"a: b\nc: \xe9\n").prints_problems(&[&["<stdin>:2: is not UTF-8 text"]]);
     diagnose("just words\n").prints_problems(&[&["<stdin>:1: must be an object", "not string"]]);
@@ -497,7 +505,7 @@ fn fifty_megabytes_are_refused_in_one_line_without_being_read() {
 
 #[test]
 fn problems_without_end_are_cut_off() {
-    let answer = diagnose("a: b\n---\n".repeat(20_000));
+    let answer = diagnose("a: {\n---\n".repeat(20_000));
     assert_eq!(answer.code, 2);
     assert_eq!(answer.err.lines().count(), 101);
     assert!(answer.err.lines().last().unwrap().contains("more"), "{}", answer.err);
@@ -568,7 +576,8 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn requests_are_judged_and_need_nothing_beside_them() {
     let request = "apiVersion: elb-doctor.dev/v1alpha1\nkind: TroubleshootRequest\nmetadata: {name: now}\nspec: {loadBalancerRef: {name: lb}}\n";
-    assert_eq!(diagnose(request).code, 0);
+    let alone = diagnose(request);
+    assert_eq!((alone.code, alone.err.lines().count()), (3, 1), "{}", alone.err);
     diagnose(request.replace("spec: {", "spec: {subject: Everything, ")).prints_problems(&[&[
         "<stdin>:4",
         "spec.subject: Unsupported value",
@@ -580,9 +589,324 @@ fn requests_are_judged_and_need_nothing_beside_them() {
 fn standard_input_and_files_are_read_once() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "a.yaml", HEALTHY_WORLD);
-    diagnose_with(&["-f", "-", "-f", "-"], HEALTHY_WORLD.as_bytes())
-        .prints_problems(&[&["standard input can be read only once"]]);
-    diagnose_with(&["-f", &path, "-f", &path], b"").prints_problems(&[&["a.yaml: is named twice"]]);
+    let other = format!("{}/./a.yaml", dir.path().display());
+    let whole = dir.path().to_str().unwrap();
+    for paths in [
+        ["-", "-"],
+        [&path, &path],
+        [&path, &other],
+        [whole, &path],
+        [&other, whole],
+    ] {
+        let answer = diagnose_with(&["-f", paths[0], "-f", paths[1]], HEALTHY_WORLD.as_bytes());
+        assert_eq!((answer.code, answer.err.as_str()), (0, ""), "{paths:?}");
+    }
+}
+
+/// One line on standard error with all of these parts, and status 3.
+#[track_caller]
+fn diagnoses_nothing(answer: &Answer, parts: &[&str]) {
+    assert_eq!(answer.code, 3, "{}", answer.err);
+    let last = answer.err.lines().last().unwrap_or_default();
+    for part in parts {
+        assert!(last.contains(part), "{last:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn nothing_diagnosed_is_status_3_and_one_line_that_says_what_to_do() {
+    let well = HEALTHY_WORLD.replace("state: Unhealthy, reason: ConnectTimeout", "state: Healthy");
+    let answer = diagnose(&well);
+    assert_eq!(answer.err.lines().count(), 1, "{}", answer.err);
+    diagnoses_nothing(
+        &answer,
+        &["no backend server is reported unhealthy: --all diagnoses them all"],
+    );
+    assert_eq!(diagnose_with(&["-f", "-", "--all"], well.as_bytes()).code, 0);
+    // Everything refused: the most common reason is named.
+    let world = HEALTHY_WORLD
+        .replace("name: open}]", "name: gone}]")
+        .replace("name: member", "name: one")
+        + "---\n"
+        + &another().replace("name: open}]", "name: gone}]")
+        + "---\n"
+        + &another()
+            .replace("name: another", "name: third")
+            .replace("  port: 80\n", "  port: 80\n  type: IP\n");
+    diagnoses_nothing(
+        &diagnose(&world),
+        &[
+            "all 3 were refused, 2 of them: ReferenceNotFound",
+            "elb-doctor explain ReferenceNotFound",
+        ],
+    );
+    // Some refused, others well.
+    let mixed = world.clone()
+        + "---\n"
+        + &another()
+            .replace("another", "fourth")
+            .replace("Unhealthy, reason: ConnectTimeout", "Healthy");
+    diagnoses_nothing(
+        &diagnose(&mixed),
+        &["3 backend servers refused", "1 is not reported unhealthy", "--all"],
+    );
+    assert_eq!(diagnose_with(&["-f", "-", "--strict"], world.as_bytes()).code, 2);
+    // No backend server in the input.
+    let others = HEALTHY_WORLD.rsplit_once("---\n").unwrap().0;
+    diagnoses_nothing(&diagnose(others), &["there is no backend server in the input"]);
+    for empty in [
+        "",
+        "# nothing\n---\n# here\n",
+        "null\n",
+        "---\n---\n~\n",
+        "apiVersion: v1\nkind: List\nitems: []\n",
+        "[]",
+    ] {
+        let answer = diagnose(empty);
+        assert_eq!(answer.err.lines().count(), 1, "{}", answer.err);
+        diagnoses_nothing(&answer, &["there is no backend server in the input"]);
+    }
+    // One that is diagnosed is enough.
+    assert_eq!(diagnose(well + "---\n" + &another()).code, 0);
+}
+
+#[test]
+fn objects_of_others_are_passed_over_with_one_counted_note() {
+    let pod = |number| format!("- {{apiVersion: v1, kind: Pod, metadata: {{name: p{number}}}}}\n");
+    let pods: String = (0..300).map(pod).collect();
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n{pods}");
+    let typed = format!("apiVersion: v1\nkind: PodList\nitems:\n{pods}");
+    for (others, note) in [
+        (list.as_str(), "note: passed over 300 objects of other kinds (Pod)"),
+        (typed.as_str(), "note: passed over 300 objects of other kinds (Pod)"),
+        (
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Service\n---\nkind: Kustomization\nresources: []\n",
+            "note: passed over 3 objects of other kinds (Deployment, Kustomization, Service)",
+        ),
+        // Values of a chart, a kustomization without head, the description of a chart.
+        (
+            "image: {tag: a}\nreplicas: 3\n",
+            "note: passed over 1 document that is no Kubernetes object (<stdin>)",
+        ),
+        (
+            "resources: [a.yaml]\n---\napiVersion: v2\nname: chart\n",
+            "note: passed over 2 documents that are no Kubernetes objects (<stdin>)",
+        ),
+        // Another project's kind of the same name.
+        (
+            "apiVersion: ec2.example.org/v1\nkind: SecurityGroup\nmetadata: {name: open}\n",
+            "note: passed over 1 object of other kinds (SecurityGroup)",
+        ),
+    ] {
+        let input = format!("{others}---\n{}", faulty_world());
+        let answer = diagnose(&input);
+        assert_eq!((answer.code, answer.err.trim_end()), (1, note));
+        let strict = diagnose_with(&["-f", "-", "--strict"], input.as_bytes());
+        assert_eq!(strict.code, 2);
+        assert!(
+            strict.err.starts_with("error: ") && strict.err.lines().count() == 1,
+            "{}",
+            strict.err
+        );
+        let alone = diagnose(others);
+        assert_eq!((alone.code, alone.err.lines().count()), (3, 2), "{}", alone.err);
+    }
+    // What was meant to be ours is not.
+    for (head, hint) in [
+        (
+            "apiVersion: elb-docter.dev/v1alpha1\nkind: Subnet",
+            "must be elb-doctor.dev/v1alpha1",
+        ),
+        ("apiVersion: elb-doctor.dev/v1alpha1\nkind: Pod", "unknown kind Pod"),
+        ("apiVersion: v1\nkind: Subnet", "must be elb-doctor.dev/v1alpha1"),
+        ("kind: BackendServr", "did you mean BackendServer?"),
+    ] {
+        diagnose(format!("{head}\nmetadata: {{name: a}}\n")).prints_problems(&[&[hint]]);
+    }
+}
+
+#[test]
+fn a_name_that_is_in_another_namespace_is_said_to_be_there() {
+    let shop = HEALTHY_WORLD
+        .replace("metadata: {name: lb}", "metadata: {name: lb, namespace: shop}")
+        .replace("metadata: {name: member}", "metadata: {name: member, namespace: shop}")
+        .replace("metadata: {name: open}", "metadata: {name: open, namespace: shop}");
+    let answer = diagnose(&shop);
+    for part in [
+        "Subnet \"front\" not found (there is a Subnet of that name in namespace default;",
+        "Subnet \"back\" not found (there is a Subnet of that name in namespace default;",
+        "-n shop puts objects without a namespace in shop",
+    ] {
+        assert!(answer.err.contains(part), "{} lacks {part}", answer.err);
+    }
+    assert!(answer.out.contains("namespace default"), "{}", answer.out);
+    assert_eq!(diagnose_with(&["-f", "-", "-n", "shop"], shop.as_bytes()).code, 0);
+    // The other way round: the server names none.
+    let others = HEALTHY_WORLD.replace("metadata: {name: open}", "metadata: {name: open, namespace: depot}");
+    let answer = diagnose(others);
+    assert!(
+        answer
+            .err
+            .contains("there is a SecurityGroup of that name in namespace depot; -n depot"),
+        "{}",
+        answer.err
+    );
+    // The status is that of the controller, which does not look into other namespaces.
+    let json = diagnose_with(&["-f", "-", "-o", "json"], shop.as_bytes()).json();
+    assert!(!diagnosed(&json["items"][0]).1.contains("namespace default"));
+    assert_eq!(diagnose_with(&["-f", "-", "-n", "Shop"], b"").code, 2);
+}
+
+#[test]
+fn files_are_named_as_for_kubectl_or_with_a_hint() {
+    let dir = TempDir::new().unwrap();
+    let (servers, rest) = (another(), HEALTHY_WORLD.rsplit_once("---\n").unwrap().0.to_owned());
+    file(&dir, "rest.yaml", rest);
+    fs::create_dir(dir.path().join("deeper")).unwrap();
+    file(&dir, "deeper/servers.yml", servers);
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_elb-doctor"))
+            .args(args)
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    for args in [
+        &["-f", "rest.yaml,deeper/servers.yml"] as &[&str],
+        &["-f", "rest.yaml", "deeper/servers.yml"],
+        &["rest.yaml", "deeper/servers.yml"],
+        &["rest.yaml", "-f", "deeper"],
+        &["-R", "-f", "."],
+        &["--recursive", "."],
+        &["-f", "r*.yaml", "-f", "*/*.y?l", "-f", "d[a-f]eper/*"],
+        &["-f", "rest.yaml,*"],
+    ] {
+        let (code, err) = run(&[&["diagnose"], args].concat());
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+    }
+    for (args, hint) in [
+        (
+            &["diagnose", "-f", r"C:\work\rest.yaml"] as &[&str],
+            "-f /mnt/c/work/rest.yaml",
+        ),
+        (&["diagnose", "-f", r"deeper\servers.yml"], "-f deeper/servers.yml"),
+        (&["diagnose", "-f", "rset.yaml"], "did you mean rest.yaml?"),
+        (&["diagnose", "-f", "*.json"], "the pattern matches no file"),
+        (
+            &["diagnose", "-f", "https://example.org/a.yaml"],
+            "curl -fsSL https://example.org/a.yaml | elb-doctor diagnose -f -",
+        ),
+        (&["diagnose", "-f", "~/a.yaml"], "$HOME"),
+        (
+            &["diagnose", "-k", "deeper"],
+            "kubectl kustomize deeper | elb-doctor diagnose -f -",
+        ),
+        (&["rest.yaml"], "elb-doctor diagnose -f rest.yaml"),
+        (&["diagnose"], "--filename"),
+    ] {
+        let (code, err) = run(args);
+        assert_eq!(code, 2, "{args:?}: {err}");
+        assert!(err.contains(hint), "{args:?}: {err}");
+    }
+    fs::create_dir(dir.path().join("outer")).unwrap();
+    fs::rename(dir.path().join("deeper"), dir.path().join("outer/deeper")).unwrap();
+    let (_, err) = run(&["diagnose", "-f", "outer"]);
+    assert!(err.contains("-R also reads its subdirectories"), "{err}");
+}
+
+#[test]
+fn what_is_no_manifest_at_all_is_named_for_what_it_is() {
+    for (name, text, parts) in [
+        (
+            "deployment.yaml",
+            "apiVersion: elb-doctor.dev/v1alpha1\nkind: Subnet\nmetadata:\n  name: {{ include \"x.name\" . }}\n---\n{{- if .Values.b }}\na: b\n{{- end }}\n",
+            &[
+                "deployment.yaml:4: this is an unrendered Helm template",
+                "helm template CHART | elb-doctor diagnose -f -",
+            ] as &[&str],
+        ),
+        (
+            "play.yaml",
+            "{% for a in b %}\n- {{ a }}\n{% endfor %}\n",
+            &["a template that nobody rendered"],
+        ),
+        (
+            "main.tf",
+            "resource \"openstack_lb_pool_v2\" \"a\" {\n}\n",
+            &["Terraform"],
+        ),
+        (
+            "state",
+            "{\"version\": 4, \"terraform_version\": \"1.9\", \"lineage\": \"a\", \"serial\": 1}",
+            &["Terraform"],
+        ),
+        (
+            "plan.json",
+            "{\"format_version\": \"1.2\", \"terraform_version\": \"1.9\", \"planned_values\": {}}",
+            &["Terraform"],
+        ),
+        (
+            "a.json",
+            "{\"TargetHealthDescriptions\": [{\"Target\": {\"Id\": \"i-1\"}, \"TargetHealth\": {\"State\": \"unhealthy\"}}]}",
+            &[
+                "an answer of the AWS API (TargetHealthDescriptions)",
+                "a BackendServer of elb-doctor.dev/v1alpha1",
+            ],
+        ),
+        (
+            "b.json",
+            "{\"NetworkAcls\": [{\"NetworkAclId\": \"acl-1\", \"Entries\": []}]}",
+            &["AWS", "a NetworkACL"],
+        ),
+        (
+            "c.json",
+            "{\"security_group_rules\": [{\"id\": \"1\", \"tenant_id\": \"t\"}]}",
+            &["OpenStack", "a SecurityGroup"],
+        ),
+        (
+            "d.json",
+            "[{\"ID\": \"1\", \"IP Protocol\": \"tcp\", \"IP Range\": \"0.0.0.0/0\"}]",
+            &["OpenStack", "a SecurityGroup"],
+        ),
+        (
+            "e.json",
+            "{\"request_id\": \"r\", \"members\": [{\"id\": \"1\"}]}",
+            &["Huawei Cloud", "a BackendServer"],
+        ),
+        ("f.yaml", "kind: compute#firewall\nname: a\n", &["Google"]),
+        (
+            "g.txt",
+            "Name:         web\nNamespace:    shop\nLabels:       <none>\nAPI Version:  elb-doctor.dev/v1alpha1\nKind:         BackendServer\nSpec:\n  Address:  10.0.0.1\nEvents:  <none>\n",
+            &["kubectl describe", "kubectl get -o yaml"],
+        ),
+        (
+            "h.txt",
+            "NAMESPACE   NAME    HEALTHY\nshop        web     False\n",
+            &["kubectl get", "-o yaml"],
+        ),
+        ("i.yaml", "<!DOCTYPE html>\n<html></html>\n", &["a web page"]),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let path = file(&dir, name, text);
+        let answer = diagnose_with(&["-f", &path], b"");
+        answer.prints_problems(&[parts]);
+    }
+    // A mark of a template in a string of something else is none.
+    let rule = "apiVersion: v1\nkind: ConfigMap\ndata: {a: '{{ .Values.b }}'}\n---\n";
+    assert_eq!(diagnose(rule.to_owned() + &faulty_world()).code, 1);
+}
+
+#[test]
+fn an_array_of_objects_is_read_as_a_list_is() {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&faulty_world()).unwrap();
+    for text in [
+        serde_json::to_string(&objects).unwrap(),
+        serde_saphyr::to_string(&objects).unwrap(),
+    ] {
+        let answer = diagnose(&text);
+        assert_eq!((answer.code, answer.err.as_str()), (1, ""), "{text}");
+    }
 }
 
 /// Whatever is done to a manifest, reading it ends in objects and problems and not in a panic.

@@ -11,7 +11,10 @@ mod terminal;
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 use exit::INVALID;
 
@@ -35,10 +38,14 @@ enum Command {
     Crds(crds::Args),
 }
 
-/// Reads the arguments, does what they ask, and says how it went: 0, [`exit::FAULTS`] or [`INVALID`].
+/// Reads the arguments, does what they ask, and says how it went: 0, or one of the statuses in [`exit`].
 #[must_use]
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return refused(&error),
+    };
+    let result = match command {
         Command::Run(args) => run::run(args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::Explain(args) => explain::run(&args),
@@ -56,6 +63,22 @@ pub fn main() -> ExitCode {
             ExitCode::from(INVALID)
         }
     }
+}
+
+/// Says what is wrong with the arguments. Help and version come here, too.
+fn refused(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    let word = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(word)) => word.as_str(),
+        _ => "",
+    };
+    // A file where a command must stand.
+    if word == "-" || word.contains(['.', '/', '\\']) {
+        let file = crate::text::clean(word);
+        let file = crate::text::shell_word(&file);
+        let _ = writeln!(std::io::stderr(), "\nTo diagnose a file: elb-doctor diagnose -f {file}");
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(INVALID))
 }
 
 /// Whether the reader of our output went away (`| head`): no failure of ours.

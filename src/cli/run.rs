@@ -51,7 +51,7 @@ pub struct Args {
     context: Option<String>,
 
     /// Watch this namespace only [default: all namespaces]
-    #[arg(short, long, value_name = "NAME", env = "ELB_DOCTOR_NAMESPACE", value_parser = namespace, help_heading = "Cluster")]
+    #[arg(short, long, value_name = "NAME", env = "ELB_DOCTOR_NAMESPACE", value_parser = args::namespace, help_heading = "Cluster")]
     namespace: Option<String>,
 
     /// Prefixes that Shared load balancers probe from, separated by commas
@@ -93,7 +93,7 @@ pub struct Args {
     lease_name: String,
 
     /// Namespace of that lease [default: $POD_NAMESPACE, then the kubeconfig's or the pod's namespace]
-    #[arg(long, value_name = "NAME", env = "ELB_DOCTOR_LEASE_NAMESPACE", value_parser = namespace, help_heading = "Replicas")]
+    #[arg(long, value_name = "NAME", env = "ELB_DOCTOR_LEASE_NAMESPACE", value_parser = args::namespace, help_heading = "Replicas")]
     lease_namespace: Option<String>,
 
     /// Name of this replica in the lease [default: $POD_NAME or the host name, plus a random suffix]
@@ -116,20 +116,6 @@ pub struct Args {
     /// Log level: off, error, warn, info, debug, trace, or directives such as info,elb_doctor=debug
     #[arg(long, value_name = "FILTER", env = "ELB_DOCTOR_LOG_LEVEL", default_value = "info", value_parser = filter, help_heading = "Operation")]
     log_level: String,
-}
-
-fn namespace(text: &str) -> Result<String, String> {
-    let label = (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    if label {
-        Ok(text.into())
-    } else {
-        Err("not a namespace: lower-case letters, digits and inner hyphens, at most 63".into())
-    }
 }
 
 fn filter(text: &str) -> Result<String, String> {

@@ -1,10 +1,6 @@
-//! From paths to texts, and from a text to its documents.
+//! From a file to its text, and from a text to its documents.
 
-use std::{
-    fs,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::Read, path::Path};
 
 use super::problem::Problem;
 
@@ -35,40 +31,6 @@ impl Allowance {
             self.total / (1024 * 1024)
         )
     }
-}
-
-/// The files that a path stands for: itself, or, for a directory, its `.yaml`, `.yml` and `.json` files sorted by name
-/// (not those of directories in it), as kubectl has it. `-` is standard input.
-///
-/// # Errors
-/// When there is no such file, or the directory cannot be listed or holds none.
-pub fn expand(path: &Path) -> Result<Vec<PathBuf>, Problem> {
-    if path == Path::new("-") {
-        return Ok(vec![path.to_owned()]);
-    }
-    let name = path.display().to_string();
-    let problem = |why: String| Problem::of_file(&name, why);
-    if !fs::metadata(path)
-        .map_err(|e| problem(format!("cannot be read: {e}")))?
-        .is_dir()
-    {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(|e| problem(format!("cannot be listed: {e}")))? {
-        let file = entry.map_err(|e| problem(format!("cannot be listed: {e}")))?.path();
-        let is_manifest = file
-            .extension()
-            .is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
-        if is_manifest && !file.is_dir() {
-            files.push(file);
-        }
-    }
-    if files.is_empty() {
-        return Err(problem("the directory holds no .yaml, .yml or .json file".into()));
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Reads a file, or standard input for `-`, as far as the allowance goes.

@@ -1,27 +1,31 @@
 //! Reads manifests as kubectl and the API server would, with no cluster at hand.
 //!
-//! paths → texts ([`input`]) → documents with line numbers ([`node`]) → schema and rules of their kind ([`admission`])
-//! → typed objects. Whatever is wrong becomes one [`Problem`] with file, line and what would be right, and the rest is read all
+//! paths → [`files`] → texts ([`input`]) → documents with line numbers ([`node`]) → what they are ([`identity`], [`foreign`]) → schema
+//! and rules of their kind ([`admission`]) → typed objects. Whatever is wrong becomes one [`Problem`] with file, line and what would be right, and the rest is read all
 //! the same. An object that admission would refuse is handed on with the reason, as is one that cannot be read, so that what
 //! refers to it is told that it is invalid, and not that it is missing.
 
 mod admission;
+mod files;
+mod foreign;
 mod hint;
+mod identity;
 mod input;
 mod node;
+mod passed_over;
 mod problem;
 mod schema;
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::PathBuf};
 
 pub(crate) use self::hint::nearest;
-pub use self::problem::{Problem, Source};
-use self::{admission::Admission, input::Allowance, node::Node, schema::Violation};
+use self::{admission::Admission, files::Finder, identity::Identity, input::Allowance, node::Node, schema::Violation};
+pub use self::{
+    passed_over::PassedOver,
+    problem::{Problem, Source},
+};
 use crate::{
-    api::v1alpha1::{API_VERSION, ApiObject, GROUP, Kind, KindVisitor, Object},
+    api::v1alpha1::{ApiObject, Kind, KindVisitor, Object},
     text::excerpt,
     world::{Incoming, Key, Unreadable},
 };
@@ -45,27 +49,43 @@ pub struct Loaded {
     pub objects: Vec<LoadedObject>,
     /// All that is wrong, in the order of the input.
     pub errors: Vec<Problem>,
+    /// What may be read and is hardly what was meant.
+    pub notes: Vec<Problem>,
+    /// What belongs to others.
+    pub passed_over: PassedOver,
+    /// The namespace of objects that name none.
+    pub namespace: String,
+    /// Whether there are such objects.
+    pub without_namespace: bool,
 }
 
-/// How much input is taken.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Bytes, of all inputs together.
+/// How the input is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Bytes that are taken, of all inputs together.
     pub max_bytes: u64,
+    /// Whether the subdirectories of directories are read, too.
+    pub recursive: bool,
+    /// The namespace of objects that name none.
+    pub namespace: String,
 }
 
-impl Default for Limits {
+impl Default for Options {
     fn default() -> Self {
         Self {
             max_bytes: 32 * 1024 * 1024,
+            recursive: false,
+            namespace: "default".into(),
         }
     }
 }
 
-/// Reads files, directories (their `.yaml`, `.yml` and `.json` files, sorted, not recursively) and standard input (`-`).
+/// Reads files, directories (their `.yaml`, `.yml` and `.json` files, sorted) and standard input (`-`), each file once.
 #[must_use]
-pub(crate) fn load(paths: &[PathBuf], limits: Limits) -> Loaded {
-    let mut loader = match Loader::new() {
+pub(crate) fn load(paths: &[PathBuf], options: Options) -> Loaded {
+    let mut allowance = Allowance::new(options.max_bytes);
+    let mut finder = Finder::new(options.recursive);
+    let mut loader = match Loader::new(options) {
         Ok(loader) => loader,
         Err(error) => {
             let mut loaded = Loaded::default();
@@ -73,22 +93,12 @@ pub(crate) fn load(paths: &[PathBuf], limits: Limits) -> Loaded {
             return loaded;
         }
     };
-    let mut allowance = Allowance::new(limits.max_bytes);
-    let mut stdin_taken = false;
     for path in paths {
-        if path == Path::new("-") && std::mem::replace(&mut stdin_taken, true) {
-            loader.problem(Problem::of_file(
-                "<stdin>",
-                "standard input can be read only once".into(),
-            ));
-            continue;
-        }
-        match input::expand(path) {
-            Ok(files) => files.iter().for_each(|file| match input::read(file, &mut allowance) {
+        for file in finder.find(path) {
+            match file.and_then(|file| input::read(&file, &mut allowance)) {
                 Ok(text) => loader.text(&text.name, &text.text),
                 Err(problem) => loader.problem(problem),
-            }),
-            Err(problem) => loader.problem(problem),
+            }
         }
     }
     loader.finish()
@@ -97,7 +107,7 @@ pub(crate) fn load(paths: &[PathBuf], limits: Limits) -> Loaded {
 /// Reads one text; `name` stands for it in problems.
 #[must_use]
 pub fn load_text(name: &str, text: &str) -> Loaded {
-    match Loader::new() {
+    match Loader::new(Options::default()) {
         Ok(mut loader) => {
             loader.text(name, text);
             loader.finish()
@@ -110,13 +120,15 @@ pub fn load_text(name: &str, text: &str) -> Loaded {
 }
 
 struct Loader {
+    options: Options,
     admission: Admission,
     errors: Vec<Problem>,
+    notes: Vec<Problem>,
+    passed_over: PassedOver,
+    without_namespace: bool,
     found: Vec<Found>,
     /// The place of each object among what was found.
     places: HashMap<(Kind, Key), usize>,
-    /// Names of files that have been read, so that the same one twice is said once and not for each object.
-    files: HashSet<String>,
 }
 
 /// An object that is there.
@@ -136,7 +148,7 @@ impl Found {
     fn finish(self) -> LoadedObject {
         let why = self.violations.split_first().map(|(first, rest)| match rest.len() {
             0 => first.clone(),
-            more => format!("{first} (and {more} more)"),
+            more => format!("{first} (and {more} more, listed with the errors of the input)"),
         });
         let incoming = match (self.object, why) {
             (Some(object), None) => Incoming::from(object),
@@ -157,13 +169,16 @@ impl Found {
 }
 
 impl Loader {
-    fn new() -> Result<Self, serde_json::Error> {
+    fn new(options: Options) -> Result<Self, serde_json::Error> {
         Ok(Self {
+            options,
             admission: Admission::new()?,
             errors: Vec::new(),
+            notes: Vec::new(),
+            passed_over: PassedOver::default(),
+            without_namespace: false,
             found: Vec::new(),
             places: HashMap::new(),
-            files: HashSet::new(),
         })
     }
 
@@ -171,6 +186,10 @@ impl Loader {
         Loaded {
             objects: self.found.into_iter().map(Found::finish).collect(),
             errors: self.errors,
+            notes: self.notes,
+            passed_over: self.passed_over,
+            namespace: self.options.namespace,
+            without_namespace: self.without_namespace,
         }
     }
 
@@ -182,111 +201,94 @@ impl Loader {
     }
 
     fn text(&mut self, file: &str, text: &str) {
-        if !self.files.insert(file.to_owned()) {
-            return self.problem(Problem::of_file(file, "is named twice: name it once".into()));
+        if let Some(what) = foreign::of_text(file, text) {
+            return self.problem(Problem::of_file(file, what));
         }
         let documents = match input::documents(file, text) {
             Ok(documents) => documents,
-            Err(problem) => return self.problem(problem),
+            Err(problem) => {
+                let template = foreign::template(text).map(|(line, what)| (Some(line + 1), what));
+                let (line, message) = template.unwrap_or((problem.line, problem.message));
+                return self.problem(Problem {
+                    line,
+                    ..Problem::of_file(file, message)
+                });
+            }
         };
-        if documents.is_empty() {
-            self.problem(Problem::of_file(file, "holds no object".into()));
-        }
-        for (line, document) in documents {
+        let mut template_told = false;
+        for (first, document) in documents {
             if self.errors.len() >= MAX_PROBLEMS {
                 return self.problem(Problem {
-                    line: Some(line),
+                    line: Some(first),
                     ..Problem::of_file(file, format!("not read from here on, after {MAX_PROBLEMS} problems"))
                 });
             }
-            match node::parse(document, line) {
-                Ok(node) => self.document(file, &node),
-                Err((line, message)) => self.problem(Problem {
-                    file: file.to_owned(),
-                    line: Some(line),
-                    object: None,
-                    message: excerpt(&message),
-                }),
-            }
+            let (line, message) = match node::parse(document, first) {
+                Ok(node) => {
+                    self.document(file, &node);
+                    continue;
+                }
+                Err((line, message)) => match foreign::template(document) {
+                    // Once for each file: a template is broken in every document.
+                    Some(_) if std::mem::replace(&mut template_told, true) => continue,
+                    Some((line, what)) => (first + line, what),
+                    None => (line, excerpt(&message)),
+                },
+            };
+            self.problem(Problem {
+                line: Some(line),
+                ..Problem::of_file(file, message)
+            });
         }
     }
 
     fn document(&mut self, file: &str, node: &Node) {
-        let problem = |message: String| Problem {
-            file: file.to_owned(),
-            line: Some(node.line),
-            object: None,
-            message,
+        let problem = |line, message| Problem {
+            line: Some(line),
+            ..Problem::of_file(file, message)
         };
-        if !matches!(node.value, node::Value::Map(_)) {
-            let is = node.type_name();
-            return self.problem(problem(format!(
-                "must be an object with apiVersion, kind, metadata and spec, not {is}"
-            )));
+        match identity::identify(node) {
+            Identity::Nothing => {}
+            Identity::List(items) => items.iter().for_each(|item| self.document(file, item)),
+            Identity::Ours(kind) => self.object(file, kind, node),
+            Identity::OtherVersion(kind, why) => self.other_version(file, kind, node, why),
+            Identity::Theirs(kind, number) => self.passed_over.objects(&kind, number),
+            Identity::NoObject => self.passed_over.document(file),
+            Identity::Wrong(line, why) => self.problem(problem(line, why)),
         }
-        let (api_version, kind) = (word(node, "apiVersion"), word(node, "kind"));
-        let Some(kind) = kind else {
-            return self.problem(problem(format!("has no kind: name one of {}", kind_names().join(", "))));
-        };
-        // `kubectl get -o yaml` writes a List; clients also know one list type for each kind.
-        let of_list = kind
-            .strip_suffix("List")
-            .is_some_and(|kind| Kind::from_name(kind).is_some());
-        if of_list || (kind == "List" && api_version.is_none_or(|v| v == "v1")) {
-            match node.get("items").map(|items| (items, items.as_list())) {
-                Some((_, Some(items))) => items.iter().for_each(|item| self.document(file, item)),
-                Some((items, None)) if !matches!(items.value, node::Value::Null) => self.problem(Problem {
-                    line: Some(items.line),
-                    ..problem("items of a List must be an array of objects".into())
-                }),
-                _ => {}
-            }
-            return;
-        }
-        let shown = excerpt(kind);
-        let Some(known) = Kind::from_name(kind) else {
-            let what = match api_version {
-                Some(v) if v.split('/').next() != Some(GROUP) => format!("{} {shown}", excerpt(v)),
-                _ => shown,
+    }
+
+    /// An object of ours that cannot be read, since it is of another version: it is there all the same.
+    fn other_version(&mut self, file: &str, kind: Kind, node: &Node, why: String) {
+        let key = self.key(node);
+        self.problem(Problem {
+            line: Some(node.line_of("apiVersion")),
+            object: key.as_ref().map(|key| format!("{kind} {key}")),
+            ..Problem::of_file(file, why.clone())
+        });
+        if let Some(key) = key {
+            let source = Source {
+                file: file.to_owned(),
+                line: node.line,
             };
-            return self.problem(Problem {
-                line: Some(node.line_of("kind")),
-                ..problem(match hint::nearest(kind, kind_names()) {
-                    Some(near) => format!("unknown kind {what}: did you mean {near}?"),
-                    None => format!("unknown kind {what}: elb-doctor reads {}", kind_names().join(", ")),
-                })
+            self.keep(Found {
+                kind,
+                key,
+                source,
+                object: None,
+                violations: vec![why],
+                judged: false,
             });
-        };
-        let key = key(node);
-        if api_version != Some(API_VERSION) {
-            let message = match api_version {
-                Some(v) => format!("apiVersion: {:?} of {known} must be {API_VERSION}", excerpt(v)),
-                None => format!("apiVersion: Required value: that of {known} is {API_VERSION}"),
-            };
-            self.problem(Problem {
-                line: Some(node.line_of("apiVersion")),
-                object: key.as_ref().map(|k| format!("{known} {k}")),
-                ..problem(message.clone())
-            });
-            // Another project's kind of the same name is not ours to judge.
-            let ours = api_version.is_none_or(|v| v.starts_with("elb-doctor"));
-            if let (true, Some(key)) = (ours, key) {
-                let source = Source {
-                    file: file.to_owned(),
-                    line: node.line,
-                };
-                self.keep(Found {
-                    kind: known,
-                    key,
-                    source,
-                    object: None,
-                    violations: vec![message],
-                    judged: false,
-                });
-            }
-            return;
         }
-        self.object(file, known, key, node);
+    }
+
+    /// Namespace and name, as far as the document says them.
+    fn key(&mut self, node: &Node) -> Option<Key> {
+        let metadata = node.get("metadata")?;
+        let name = metadata.word("name")?;
+        self.without_namespace |= metadata.word("namespace").is_none();
+        let namespace = metadata.word("namespace").unwrap_or(&self.options.namespace);
+        Some(Key::new(excerpt(namespace), excerpt(name)))
     }
 
     /// Keeps what was found; two of one name are one object, and nothing in it can be trusted.
@@ -304,7 +306,8 @@ impl Loader {
         }
     }
 
-    fn object(&mut self, file: &str, kind: Kind, key: Option<Key>, node: &Node) {
+    fn object(&mut self, file: &str, kind: Kind, node: &Node) {
+        let key = self.key(node);
         let source = Source {
             file: file.to_owned(),
             line: node.line,
@@ -340,7 +343,7 @@ impl Loader {
                 violations.push(violation);
             }
         }
-        let object = match kind.visit(Typed(with_namespace(json))) {
+        let object = match kind.visit(Typed(with_namespace(json, &self.options.namespace))) {
             Ok(object) => Some(object),
             Err(error) => {
                 if violations.is_empty() {
@@ -375,31 +378,12 @@ fn is_read(path: &str) -> bool {
     })
 }
 
-/// Our kinds as a manifest names them, sorted.
-fn kind_names() -> Vec<&'static str> {
-    let mut names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    names.sort_unstable();
-    names
-}
-
-fn word<'n>(node: &'n Node, field: &str) -> Option<&'n str> {
-    node.get(field).and_then(Node::as_str).filter(|w| !w.is_empty())
-}
-
-/// Namespace and name, as far as the document says them; no namespace means `default`.
-fn key(node: &Node) -> Option<Key> {
-    let metadata = node.get("metadata")?;
-    let name = word(metadata, "name")?;
-    let namespace = word(metadata, "namespace").unwrap_or("default");
-    Some(Key::new(excerpt(namespace), excerpt(name)))
-}
-
-/// An object without a namespace is one of `default`.
-fn with_namespace(mut json: serde_json::Value) -> serde_json::Value {
+/// An object without a namespace is one of this namespace.
+fn with_namespace(mut json: serde_json::Value, default: &str) -> serde_json::Value {
     if let Some(metadata) = json.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
-        let namespace = metadata.entry("namespace").or_insert_with(|| "default".into());
+        let namespace = metadata.entry("namespace").or_insert_with(|| default.into());
         if namespace.as_str() == Some("") {
-            *namespace = "default".into();
+            *namespace = default.into();
         }
     }
     json
@@ -427,6 +411,7 @@ impl KindVisitor for Typed {
 #[allow(clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::api::v1alpha1::API_VERSION;
 
     fn subnet(name: &str, cidrs: &str) -> String {
         format!(
@@ -537,7 +522,10 @@ mod tests {
     #[test]
     fn further_problems_are_counted_behind_the_first() {
         let (_, _, why) = &handed_in(&subnet("a", "[x, y, z]"))[0];
-        assert!(why.ends_with("(and 2 more)"), "{why}");
+        assert!(
+            why.ends_with("(and 2 more, listed with the errors of the input)"),
+            "{why}"
+        );
     }
 
     #[test]

@@ -121,6 +121,12 @@ impl Node {
         }
     }
 
+    /// The text of a key, where there is some.
+    #[must_use]
+    pub fn word(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Self::as_str).filter(|word| !word.is_empty())
+    }
+
     /// The items, where this is a sequence.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Self]> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::api::v1alpha1::conditions::reasons;
+use crate::api::v1alpha1::{Kind, conditions::reasons};
 
 /// Why a diagnosis does not run, in the order in which the reasons are tried.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -110,6 +110,19 @@ pub struct Violations {
     pub missing: Vec<Violation>,
     /// Values that no rule can be made of, and objects that cannot be read.
     pub invalid: Vec<Violation>,
+    /// The objects that are not there.
+    pub absent: Vec<Absent>,
+}
+
+/// An object that is not there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Absent {
+    /// The place among the missing of what names it.
+    pub place: usize,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
 }
 
 impl Violations {
@@ -126,7 +139,7 @@ pub(super) fn first(violations: &[Violation], reason: RefusalReason) -> Option<R
     let (first, rest) = violations.split_first()?;
     let more = match rest.len() {
         0 => String::new(),
-        more => format!(" (and {more} more)"),
+        more => format!(" (and {more} more; elb-doctor diagnose lists them all)"),
     };
     Some(Refusal::new(reason, format!("{first}{more}")))
 }

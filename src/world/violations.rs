@@ -14,7 +14,7 @@ use super::{
     entry::{Entry, Readable},
     kinds::{CompiledRules, Issue},
     namespace::WorldKind,
-    refusal::{Violation, Violations},
+    refusal::{Absent, Violation, Violations},
 };
 
 /// Collects what is wrong. Each object is looked at once, since many rules may refer to one faulty address group.
@@ -50,6 +50,11 @@ impl<'n> Search<'n> {
     /// Looks up an object that `user` names in `field`; notes when it is not there or cannot be trusted.
     fn named<K: WorldKind>(&mut self, name: &str, user: &str, field: impl FnOnce() -> String) -> Option<Found<'n, K>> {
         if self.namespace.entry::<K>(name).is_none() {
+            self.violations.absent.push(Absent {
+                place: self.violations.missing.len(),
+                kind: K::KIND,
+                name: name.to_owned(),
+            });
             self.violations.missing.push(Violation {
                 object: user.to_owned(),
                 field: field(),
@@ -211,6 +216,20 @@ pub(super) fn of_backend_server(namespace: &Namespace, name: &str) -> Violations
 }
 
 impl World {
+    /// What is wrong with anything that the diagnosis of a backend server reads; nothing when there is no such backend server.
+    #[must_use]
+    pub(crate) fn backend_server_violations(&self, key: &Key) -> Violations {
+        self.search(key, |search| search.backend_server(&key.name))
+    }
+
+    /// The namespaces that have an object of that kind and name, sorted.
+    #[must_use]
+    pub(crate) fn namespaces_with(&self, kind: Kind, name: &str) -> Vec<&str> {
+        let keys = self.namespaces.keys().map(|namespace| &**namespace);
+        keys.filter(|namespace| self.head(kind, &Key::new(*namespace, name)).is_some())
+            .collect()
+    }
+
     /// What is wrong with a load balancer and its backend subnets; nothing when there is no such load balancer.
     #[must_use]
     pub(crate) fn load_balancer_violations(&self, key: &Key) -> Violations {
