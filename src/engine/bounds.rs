@@ -70,5 +70,6 @@ fn work_that_is_not_enough_ends_in_a_word_of_where_and_not_in_an_answer() {
     let case = hard_case(Hard::Strips, 1_000);
     let refused = diagnose_within(&case, &mut Work::new(1_000_000)).map(drop);
     let (layer, direction) = (super::Layer::NetworkAcl, super::Direction::Ingress);
-    assert_eq!(refused, Err(super::TooIntricate { layer, direction }));
+    let end = None;
+    assert_eq!(refused, Err(super::TooIntricate { layer, direction, end }));
 }

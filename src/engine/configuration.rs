@@ -1,7 +1,7 @@
 //! Items that look at how the health check is configured, not at rules.
 
 use super::{
-    Case,
+    Case, HealthCheckPorts,
     check::Setting,
     outcome::{Finding, Outcome, Why},
 };
@@ -14,6 +14,17 @@ pub enum PortFix {
     BackendServer,
     /// From its group, at the load balancer.
     Group,
+}
+
+/// The ports without the one that counts now; `None` when none is set.
+pub(crate) fn without_port(ports: HealthCheckPorts) -> Option<(PortFix, HealthCheckPorts)> {
+    match ports {
+        HealthCheckPorts { own: Some(_), group } => {
+            Some((PortFix::BackendServer, HealthCheckPorts { own: None, group }))
+        }
+        HealthCheckPorts { group: Some(_), .. } => Some((PortFix::Group, HealthCheckPorts::default())),
+        HealthCheckPorts { .. } => None,
+    }
 }
 
 /// Judges one of them.

@@ -2,7 +2,7 @@
 
 use super::{
     Case, CheckId, Dimension, Direction, Leg, NetworkAclState, Region, SecurityGroupState, Share,
-    check::JudgedBy,
+    check::{JudgedBy, Setting},
     configuration::{self, PortFix},
     evidence::{Judged, evidence},
     exempt::{Exempt, Part},
@@ -40,6 +40,18 @@ pub struct TooIntricate {
     pub layer: Layer,
     /// The direction.
     pub direction: Direction,
+    /// At the load balancer's end, which of the case's [`Case::load_balancer_ends`].
+    pub end: Option<usize>,
+}
+
+impl TooIntricate {
+    fn on(side: &Side<'_>) -> Self {
+        Self {
+            layer: side.layer,
+            direction: side.direction,
+            end: side.end,
+        }
+    }
 }
 
 /// Judges a case (semantics §6–§8).
@@ -68,45 +80,89 @@ pub(crate) fn diagnose_within(case: &Case, work: &mut Work) -> Result<Verdict, T
     if matches!(case.network_acl, NetworkAclState::InForce { .. }) {
         exempt = Exempt::of(case);
     }
+    let mut beyond = Vec::new();
     let mut fixes = Vec::new();
     let mut undelivered = vec![Region::default(); case.traffic.legs.len()];
     for side in Side::all(case) {
-        let required = side.required(case);
+        let required = side.required();
         if required.is_empty() {
             for (check, _) in CheckId::of(side.layer, side.direction) {
                 outcomes.set(*check, Outcome::NotApplicable(all_exempt(exempt, side.direction)));
             }
             continue;
         }
-        let judged = judge(case, &side, &required, &mut undelivered, &mut outcomes, work);
-        fixes.extend(judged.map_err(|Exhausted| TooIntricate {
-            layer: side.layer,
-            direction: side.direction,
-        })?);
+        let fix = judge(case, &side, &required, &mut undelivered, work, |dropped, work| {
+            find(case, &side, dropped, &mut outcomes, work)
+        });
+        fixes.extend(fix.map_err(|Exhausted| TooIntricate::on(&side))?);
     }
-    let dropped = undelivered
-        .iter()
-        .map(|region| case.traffic.share(region))
-        .reduce(Share::max)
-        .unwrap_or_default();
+    for side in Side::beyond(case) {
+        let required = side.required();
+        let fix = judge(case, &side, &required, &mut undelivered, work, |dropped, _| {
+            beyond.extend(find_beyond(case, &side, dropped));
+            Ok(())
+        });
+        fixes.extend(fix.map_err(|Exhausted| TooIntricate::on(&side))?);
+    }
+    let dropped = worst(case, &undelivered);
     let impact = if dropped.is_all() {
         Impact::Blocks
     } else if !dropped.is_none() {
         Impact::Intermittent
-    } else if outcomes.findings().next().is_some() {
+    } else if outcomes.findings().next().is_some() || !beyond.is_empty() {
         Impact::Advisory
     } else {
         Impact::None
     };
+    let port_fix = match outcomes.get(CheckId::HealthCheckPort) {
+        Outcome::Failed(_) => port_fix(case, dropped, work),
+        Outcome::Passed | Outcome::NotApplicable(_) => None,
+    };
     Ok(Verdict {
         outcomes,
-        beyond: Vec::new(),
+        beyond,
         exempt,
         dropped,
         impact,
         fixes,
-        port_fix: None,
+        port_fix,
     })
+}
+
+/// The part of the probes that do not complete, by what is dropped of each leg; of the worse leg.
+fn worst(case: &Case, undelivered: &[Region]) -> Share {
+    let shares = undelivered.iter().map(|region| case.traffic.share(region));
+    shares.reduce(Share::max).unwrap_or_default()
+}
+
+/// Where to take the health check port away, judged again (semantics §8): the item passes then, and no more probes are dropped than the
+/// share that is dropped now. Too much work to say is no offer.
+fn port_fix(case: &Case, now: Share, work: &mut Work) -> Option<PortFix> {
+    let (fix, ports) = configuration::without_port(case.health_check_ports)?;
+    let mut changed = Case {
+        health_check_ports: ports,
+        ..case.clone()
+    };
+    changed.traffic.port = ports.configured().unwrap_or(case.backend_port);
+    if matches!(configuration::judge(Setting::Port, &changed), Outcome::Failed(_)) {
+        return None;
+    }
+    // More than all cannot be dropped.
+    let is_no_worse = now.is_all() || !dropped_share(&changed, work).ok()?.exceeds(now);
+    is_no_worse.then_some(fix)
+}
+
+/// The part of the probes that do not complete, and nothing else.
+fn dropped_share(case: &Case, work: &mut Work) -> Result<Share, Exhausted> {
+    let mut undelivered = vec![Region::default(); case.traffic.legs.len()];
+    for side in Side::all(case).iter().chain(&Side::beyond(case)) {
+        let required = side.required();
+        if !side.advisory && !required.is_empty() {
+            let dropped = dropped(case, side, &required, work)?;
+            add(&mut undelivered, dropped, work)?;
+        }
+    }
+    Ok(worst(case, &undelivered))
 }
 
 /// Why a layer has no rules to go by.
@@ -130,31 +186,46 @@ fn all_exempt(exempt: Exempt, direction: Direction) -> Why {
     }
 }
 
-/// Judges one side: its failed items, what it drops of each leg, and the change that heals it.
-fn judge(
+/// Judges one side: what it drops of each leg, which is handed to `find`, and the change that heals it.
+fn judge<'a>(
     case: &Case,
-    side: &Side<'_>,
+    side: &'a Side<'a>,
     required: &Region,
     undelivered: &mut [Region],
-    outcomes: &mut Outcomes,
     work: &mut Work,
+    find: impl FnOnce(&[Dropped<'a>], &mut Work) -> Result<(), Exhausted>,
 ) -> Result<Option<FixPlan>, Exhausted> {
-    let filter = side.filter(case);
-    let mut dropped = Vec::with_capacity(case.traffic.legs.len());
-    for leg in &case.traffic.legs {
-        dropped.push(filter.dropped(&case.traffic, *leg, required.clone(), work)?);
-    }
+    let dropped = dropped(case, side, required, work)?;
     if dropped.iter().all(|leg| leg.region.is_empty()) {
         return Ok(None);
     }
-    find(case, side, &dropped, outcomes, work)?;
+    find(&dropped, work)?;
     let fix = fix::plan(case, side, &dropped, work)?;
-    if !side.is_advisory() {
-        for (all, leg) in undelivered.iter_mut().zip(dropped) {
-            *all = all.union(&leg.region, work)?;
-        }
+    if !side.advisory {
+        add(undelivered, dropped, work)?;
     }
     Ok(fix)
+}
+
+/// What a side drops of the required packets of each leg.
+fn dropped<'a>(
+    case: &Case,
+    side: &'a Side<'a>,
+    required: &Region,
+    work: &mut Work,
+) -> Result<Vec<Dropped<'a>>, Exhausted> {
+    let filter = side.filter(case);
+    let legs = case.traffic.legs.iter();
+    legs.map(|leg| filter.dropped(&case.traffic, *leg, required.clone(), work))
+        .collect()
+}
+
+/// Adds what is dropped of each leg to what does not complete.
+fn add(undelivered: &mut [Region], dropped: Vec<Dropped<'_>>, work: &mut Work) -> Result<(), Exhausted> {
+    for (all, leg) in undelivered.iter_mut().zip(dropped) {
+        *all = all.union(&leg.region, work)?;
+    }
+    Ok(())
 }
 
 /// The failed items of one side, the legs joined.
@@ -176,7 +247,8 @@ fn find(
     }
     let mut judged = Judged::default();
     for (check, dimension) in items {
-        let legs: Vec<_> = failed.iter().filter(|(failed, ..)| failed == check).collect();
+        let legs = failed.iter().filter(|(failed, ..)| failed == check);
+        let legs: Vec<_> = legs.map(|(check, leg, region)| (*check, *leg, region)).collect();
         if let Some(found) = finding(case, side, *dimension, &legs, &mut judged) {
             outcomes.set(*check, Outcome::Failed(Finding::Rules(Box::new(found))));
         }
@@ -184,20 +256,36 @@ fn find(
     Ok(())
 }
 
+/// What was found on a side beyond the items of the page: there is no walk, all that is dropped is the blocked set.
+fn find_beyond(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Option<BeyondFinding> {
+    let (check, dimension) = CheckId::of(side.layer, side.direction).first()?;
+    let legs = case.traffic.legs.iter().zip(dropped);
+    let failed: Vec<(CheckId, Leg, &Region)> = legs
+        .filter(|(_, dropped)| !dropped.region.is_empty())
+        .map(|(leg, dropped)| (*check, *leg, &dropped.region))
+        .collect();
+    Some(BeyondFinding {
+        check: *check,
+        subnet: side.subnet.cloned(),
+        found: finding(case, side, *dimension, &failed, &mut Judged::default())?,
+    })
+}
+
 /// What was found about one item; `None` when no leg fails it.
 fn finding(
     case: &Case,
     side: &Side<'_>,
     dimension: Dimension,
-    legs: &[&(CheckId, Leg, Region)],
+    legs: &[(CheckId, Leg, &Region)],
     judged: &mut Judged,
 ) -> Option<RuleFinding> {
     // The first leg is shown: UDP before ICMP.
     let (_, leg, blocked) = legs.first()?;
-    let blocks = legs.iter().any(|(.., region)| case.traffic.share(region).is_all());
-    let impact = if side.is_advisory() {
+    let shares = legs.iter().map(|(.., region)| case.traffic.share(region));
+    let worst = shares.reduce(Share::max).unwrap_or_default();
+    let impact = if side.advisory || worst.is_none() {
         Impact::Advisory
-    } else if blocks {
+    } else if worst.is_all() {
         Impact::Blocks
     } else {
         Impact::Intermittent

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    Action, AddressGroups, AddressMatch, CheckId, Dimension, Family, Layer, Leg, PortMatch, ProtocolMatch, Region,
-    Rule, Share, Span, Traffic,
+    Action, AddressGroups, AddressMatch, Dimension, Family, Leg, PortMatch, ProtocolMatch, Region, Rule, Share, Span,
+    Traffic,
     address::{Prefix, covering_prefixes},
     filter::Filter,
     layer::Side,
+    traffic::LIKELY,
 };
 
 /// A blocked set's values on the item's own dimension.
@@ -78,9 +79,9 @@ pub struct Nearest {
 pub struct Evidence {
     /// The blocked set's values on the item's dimension.
     pub values: Values,
-    /// Its part of the leg's packets.
+    /// Its part of the leg's likely packets.
     pub share: Share,
-    /// The smallest packet of the blocked set.
+    /// The smallest packet of the blocked set, likely ones and those of a host's address first.
     pub witness: Packet,
     /// What decides over it.
     pub decided_by: Decision,
@@ -100,12 +101,7 @@ pub(crate) fn evidence(
     blocked: &Region,
     judged: &mut Judged,
 ) -> Option<Evidence> {
-    let (remote, remote_port) = blocked.min()?;
-    let witness = Packet {
-        leg,
-        remote,
-        remote_port,
-    };
+    let witness = witness(traffic, leg, blocked)?;
     let family = traffic.family;
     let values = match dimension {
         Dimension::Protocol => Values::Protocol(leg),
@@ -128,6 +124,16 @@ pub(crate) fn evidence(
         witness,
         decided_by,
         nearest,
+    })
+}
+
+/// The packet of a blocked set that is shown (semantics §7); `None` only when the set is empty.
+pub(crate) fn witness(traffic: &Traffic, leg: Leg, blocked: &Region) -> Option<Packet> {
+    let (remote, remote_port) = blocked.example(traffic.family, LIKELY)?;
+    Some(Packet {
+        leg,
+        remote,
+        remote_port,
     })
 }
 
@@ -159,31 +165,27 @@ fn decision(side: &Side<'_>, decided: Option<(usize, &Rule)>) -> Decision {
         object: side.objects.get(segment).map(|object| Arc::clone(&object.name)),
         rule: Some(Arc::clone(&rule.name)),
         index: Some(rule.index),
-        priority: (side.layer == Layer::SecurityGroup).then_some(rule.priority),
+        priority: side.layer.is_security_group().then_some(rule.priority),
     }
 }
 
 fn nearest(side: &Side<'_>, traffic: &Traffic, packet: &Packet, decided: Option<(usize, &Rule)>) -> Option<Nearest> {
-    let mut best: Option<(u8, usize, &Rule)> = None;
+    let mut best: Option<((u8, bool), usize, &Rule)> = None;
     for (position, segment) in side.segments.iter().enumerate() {
         for rule in segment.rules.iter().filter(|rule| rule.action == Action::Allow) {
-            let misses = misses(traffic, packet, segment.groups, rule)
-                .into_iter()
-                .map(u8::from)
-                .sum();
-            // Strictly fewer: ties go to the rule evaluated first.
-            if best.is_none_or(|(fewest, ..)| misses < fewest) {
-                best = Some((misses, position, rule));
+            let flags = misses(traffic, packet, segment.groups, rule).into_iter();
+            // Among equals one that is about this very port comes first, then the one that is evaluated first.
+            let rank = (flags.map(u8::from).sum(), !rule.local_ports.names(traffic.port));
+            if best.is_none_or(|(least, ..)| rank < least) {
+                best = Some((rank, position, rule));
             }
         }
     }
-    let (count, position, rule) = best?;
+    let ((count, _), position, rule) = best?;
     let object = side.objects.get(position)?;
     let groups = side.segments.get(position)?.groups;
     let flags = misses(traffic, packet, groups, rule);
-    let order = CheckId::of(side.layer, side.direction)
-        .iter()
-        .map(|(_, dimension)| *dimension);
+    let order = side.layer.dimensions(side.direction).iter().copied();
     let missed: Vec<_> = order
         .filter(|dimension| flags.get(slot(*dimension)).copied().unwrap_or(false))
         .collect();

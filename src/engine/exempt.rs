@@ -1,6 +1,6 @@
 //! Packets that pass a network ACL before any of its rules (semantics §4).
 
-use super::{Case, Direction, Family, Span, SpanSet};
+use super::{Case, Direction, Family, LoadBalancerEnd, Span, SpanSet};
 
 /// Outbound traffic to this prefix always passes the network ACL: 100.125.0.0/16.
 pub const ALWAYS_OUTBOUND: Span<u128> = Span {
@@ -55,6 +55,14 @@ impl Exempt {
 pub(crate) fn exempt(case: &Case, direction: Direction) -> SpanSet<u128> {
     let always = always_outbound(case).filter(|_| direction == Direction::Egress);
     own_subnet(case).chain(always).collect()
+}
+
+/// Whether no packet passes the rules at one of the load balancer's ends: all of them stay within its subnet, or all go to the prefix to
+/// which outbound traffic always passes. They all have the same other end, the probed address.
+pub(crate) fn load_balancer_end_is_exempt(case: &Case, direction: Direction, end: &LoadBalancerEnd) -> bool {
+    let holds_server = |prefix: Span<u128>| prefix.contains(case.traffic.local);
+    let always = always_outbound(case).filter(|_| direction == Direction::Egress);
+    end.prefixes.iter().copied().chain(always).any(holds_server)
 }
 
 /// The prefixes of the server's subnet, when the probed address is in it.

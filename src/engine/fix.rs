@@ -1,7 +1,8 @@
 //! The smallest change that lets every required packet of one direction of one layer pass (semantics §8).
 //!
 //! New rules allow health check traffic and nothing else: protocol, health check port and server address are those of the
-//! traffic, and their prefixes lie inside the source set. The fewest such rules: any prefix inside the source set lies in
+//! traffic (as far as rules of the kind can say), and their prefixes lie inside the source set, or the part of it that lies in the
+//! load balancer's subnet whose ACL is changed. The fewest such rules: any prefix inside the source set lies in
 //! one of the set's own largest prefixes, so one rule for each of those that holds dropped packets is needed, and is
 //! enough. Each is then narrowed to the smallest prefix that still holds what is dropped there.
 
@@ -10,7 +11,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Action, AddressMatch, Case, Direction, Layer, Leg, PortMatch, ProtocolMatch, Rule, RuleSet, Span, SpanSet,
     address::{Prefix, common_prefix, covering_prefixes, prefix_last},
-    evidence::{Packet, judge},
+    evidence::{judge, witness},
     filter::{Denial, Dropped, Filter},
     layer::Side,
     rule::{evaluation_key, sort_by_priority},
@@ -77,7 +78,7 @@ pub(crate) fn plan(
     dropped: &[Dropped<'_>],
     work: &mut Work,
 ) -> Result<Option<FixPlan>, Exhausted> {
-    let wanted = wanted(case, dropped);
+    let wanted = wanted(case, side, dropped);
     let earliest = dropped
         .iter()
         .flat_map(|leg| &leg.denials)
@@ -87,7 +88,7 @@ pub(crate) fn plan(
         return Ok(Some(FixPlan {
             layer: side.layer,
             direction: side.direction,
-            subnet: None,
+            subnet: side.subnet.cloned(),
             object: None,
             rules: wanted,
             placement: Placement::NewGroup,
@@ -118,9 +119,9 @@ fn rank(rule: &Rule) -> (u8, bool, u32) {
 }
 
 /// What must be allowed, by leg: the fewest prefixes inside the source set that hold all dropped packets.
-fn wanted(case: &Case, dropped: &[Dropped<'_>]) -> Vec<NewRule> {
+fn wanted(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Vec<NewRule> {
     let family = case.traffic.family;
-    let largest = covering_prefixes(family, &case.traffic.sources);
+    let largest = covering_prefixes(family, &side.sources);
     let mut out = Vec::new();
     for (leg, dropped) in case.traffic.legs.iter().zip(dropped) {
         if dropped.region.is_empty() {
@@ -152,16 +153,8 @@ fn nearest_object(case: &Case, side: &Side<'_>, dropped: &[Dropped<'_>]) -> Opti
         .iter()
         .zip(dropped)
         .find(|(_, dropped)| !dropped.region.is_empty())?;
-    let (remote, remote_port) = first.region.min()?;
-    let (_, nearest) = judge(
-        side,
-        &case.traffic,
-        &Packet {
-            leg: *leg,
-            remote,
-            remote_port,
-        },
-    );
+    let packet = witness(&case.traffic, *leg, &first.region)?;
+    let (_, nearest) = judge(side, &case.traffic, &packet);
     let name = nearest?.object;
     side.objects.iter().position(|object| object.name == name)
 }
@@ -203,7 +196,7 @@ fn place(side: &Side<'_>, segment: usize, denials: &[Denial<'_>], wanted: &[NewR
     Some(FixPlan {
         layer: side.layer,
         direction: side.direction,
-        subnet: None,
+        subnet: side.subnet.cloned(),
         object: Some(Arc::clone(&object.name)),
         rules: wanted.to_vec(),
         placement,
@@ -268,15 +261,21 @@ fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan, work: &m
     let only_health_checks = changed.iter().filter(|rule| rule.index == NEW).all(|rule| {
         let legs = &case.traffic.legs;
         let own_leg = |leg: &Leg| rule.protocol == ProtocolMatch::One(leg.protocol(case.traffic.family));
+        // A security group's rules can say nothing about the ports at the other end from theirs.
+        let server_port = || rule.local_ports.spans() == [Span::one(case.traffic.port)];
+        let prober_ports = || rule.remote_ports.spans() == [EPHEMERAL];
         let ports_are_right = legs.iter().filter(|leg| own_leg(leg)).any(|leg| {
             !leg.has_ports()
-                || (rule.local_ports.spans() == [Span::one(case.traffic.port)]
-                    && (side.layer == Layer::SecurityGroup || rule.remote_ports.spans() == [EPHEMERAL]))
+                || match side.layer {
+                    Layer::SecurityGroup => server_port(),
+                    Layer::SecurityGroupReply => prober_ports(),
+                    Layer::NetworkAcl | Layer::LoadBalancerAcl => server_port() && prober_ports(),
+                }
         });
         let local_is_right =
-            side.layer == Layer::SecurityGroup || rule.local == AddressMatch::Set(Span::one(case.traffic.local).into());
+            side.layer.is_security_group() || rule.local == AddressMatch::Set(Span::one(case.traffic.local).into());
         let remote_is_right = match &rule.remote {
-            AddressMatch::Set(set) => set.is_subset(&case.traffic.sources),
+            AddressMatch::Set(set) => set.is_subset(&side.sources),
             AddressMatch::Any | AddressMatch::Group(_) | AddressMatch::Members(_) => false,
         };
         ports_are_right && local_is_right && remote_is_right
@@ -293,7 +292,7 @@ fn verify(case: &Case, side: &Side<'_>, segment: usize, plan: &FixPlan, work: &m
         return Ok(false);
     }
     for leg in &case.traffic.legs {
-        let dropped = filter.dropped(&case.traffic, *leg, side.required(case), work)?;
+        let dropped = filter.dropped(&case.traffic, *leg, side.required(), work)?;
         if !dropped.region.is_empty() {
             return Ok(false);
         }
@@ -327,7 +326,7 @@ fn changed(case: &Case, old: &[Rule], plan: &FixPlan) -> Vec<Rule> {
         }
         _ => out.extend(fresh),
     }
-    if plan.layer == Layer::SecurityGroup {
+    if plan.layer.is_security_group() {
         sort_by_priority(&mut out);
     }
     out
@@ -342,7 +341,7 @@ fn compiled(case: &Case, layer: Layer, new: &NewRule, priority: u8) -> Rule {
             PortMatch::ALL
         }
     };
-    let acl = layer == Layer::NetworkAcl;
+    let (is_acl, is_reply) = (!layer.is_security_group(), layer == Layer::SecurityGroupReply);
     let remote: SpanSet<u128> = Span {
         first: new.remote.0,
         last: prefix_last(family, new.remote),
@@ -352,13 +351,21 @@ fn compiled(case: &Case, layer: Layer, new: &NewRule, priority: u8) -> Rule {
         action: Action::Allow,
         protocol: ProtocolMatch::One(new.leg.protocol(family)),
         remote: AddressMatch::Set(remote),
-        remote_ports: if acl { only(EPHEMERAL) } else { PortMatch::ALL },
-        local: if acl {
+        remote_ports: if is_acl || is_reply {
+            only(EPHEMERAL)
+        } else {
+            PortMatch::ALL
+        },
+        local: if is_acl {
             AddressMatch::Set(Span::one(case.traffic.local).into())
         } else {
             AddressMatch::Any
         },
-        local_ports: only(Span::one(case.traffic.port)),
+        local_ports: if is_reply {
+            PortMatch::ALL
+        } else {
+            only(Span::one(case.traffic.port))
+        },
         index: NEW,
         priority,
         name: "".into(),

@@ -21,8 +21,8 @@ use super::{
     work::Work,
 };
 
-const LOCAL: u128 = 100;
-const PORT: u16 = 80;
+pub(super) const LOCAL: u128 = 100;
+pub(super) const PORT: u16 = 80;
 
 fn addresses() -> impl Strategy<Value = AddressMatch> {
     prop_oneof![
@@ -78,7 +78,7 @@ fn rule() -> impl Strategy<Value = Rule> {
     )
 }
 
-fn rules() -> impl Strategy<Value = Vec<Rule>> {
+pub(super) fn rule_list() -> impl Strategy<Value = Vec<Rule>> {
     prop::collection::vec(rule(), 0..9).prop_map(|mut rules| {
         for (index, rule) in rules.iter_mut().enumerate() {
             rule.index = u32::try_from(index).unwrap();
@@ -88,7 +88,7 @@ fn rules() -> impl Strategy<Value = Vec<Rule>> {
     })
 }
 
-fn traffic() -> impl Strategy<Value = Traffic> {
+pub(super) fn traffic() -> impl Strategy<Value = Traffic> {
     let legs = prop_oneof![Just(vec![Leg::Tcp]), Just(vec![Leg::Udp, Leg::Icmp])];
     (legs, prop::collection::vec((90u128..106, 0u128..4), 1..4)).prop_map(|(legs, spans)| Traffic {
         family: Family::V4,
@@ -212,7 +212,7 @@ fn packets(rules: &[Rule]) -> Vec<(u8, u128, u16, u128, u16)> {
 }
 
 /// Slot 0 has addresses, slot 1 has none, slot 2 is not there.
-fn groups() -> AddressGroups<'static> {
+pub(super) fn groups() -> AddressGroups<'static> {
     static GROUPS: LazyLock<[Arc<AddressSet>; 2]> = LazyLock::new(|| {
         let v4 = [90, 93, 94, 100, 105].into_iter().map(Span::one).collect();
         [
@@ -308,7 +308,7 @@ fn layers() -> impl Strategy<Value = (Layer, Direction)> {
 }
 
 /// A security group's rules say nothing about its own address or the other end's port.
-fn fitting(layer: Layer, rules: Vec<Rule>) -> Vec<Rule> {
+pub(super) fn fitting(layer: Layer, rules: Vec<Rule>) -> Vec<Rule> {
     rules
         .into_iter()
         .map(|rule| match layer {
@@ -334,7 +334,7 @@ proptest! {
 
     #[test]
     fn dropped_is_what_the_first_matching_rule_does_not_allow(
-        traffic in traffic(), rules in rules(), mut work in ways(),
+        traffic in traffic(), rules in rule_list(), mut work in ways(),
     ) {
         let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
         for leg in &traffic.legs {
@@ -350,7 +350,7 @@ proptest! {
 
     #[test]
     fn blocked_sets_together_are_all_dropped_packets(
-        traffic in traffic(), rules in rules(), (layer, direction) in layers(), mut work in ways(),
+        traffic in traffic(), rules in rule_list(), (layer, direction) in layers(), mut work in ways(),
     ) {
         let rules = fitting(layer, rules);
         let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
@@ -363,7 +363,7 @@ proptest! {
     }
 
     #[test]
-    fn pinning_more_reaches_less(traffic in traffic(), rules in rules(), mut work in ways()) {
+    fn pinning_more_reaches_less(traffic in traffic(), rules in rule_list(), mut work in ways()) {
         let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
         let leg = traffic.legs[0];
         let loose = Pinned { remote: true, ..Pinned::default() };
@@ -376,7 +376,7 @@ proptest! {
 
     #[test]
     fn adding_an_allow_moves_the_first_failed_item_no_further_ahead(
-        traffic in traffic(), rules in rules(), extra in rule(), at in 0usize..9, (layer, direction) in layers(),
+        traffic in traffic(), rules in rule_list(), extra in rule(), at in 0usize..9, (layer, direction) in layers(),
     ) {
         let rules = fitting(layer, rules);
         let mut more = rules.clone();
@@ -396,7 +396,7 @@ proptest! {
 
     #[test]
     fn a_fix_is_always_found_for_one_object_and_is_verified(
-        traffic in traffic(), rules in rules(), (layer, direction) in layers(),
+        traffic in traffic(), rules in rule_list(), (layer, direction) in layers(),
     ) {
         let case = case(traffic, layer, direction, &fitting(layer, rules));
         let verdict = diagnose(&case).unwrap();
@@ -413,7 +413,7 @@ proptest! {
 
     #[test]
     fn reachable_is_what_some_packet_like_it_shows(
-        traffic in traffic(), rules in rules(), pinned in pins(), mut work in ways(), others: bool,
+        traffic in traffic(), rules in rule_list(), pinned in pins(), mut work in ways(), others: bool,
     ) {
         let segment = segment_beside(&rules, others);
         let filter = Filter { family: Family::V4, segments: &[segment] };
@@ -432,7 +432,7 @@ proptest! {
     /// Semantics §6 to the letter: each packet walked by itself, each question answered by trying every packet.
     #[test]
     fn items_fail_for_the_packets_whose_own_walk_fails_them(
-        traffic in traffic(), rules in rules(), (layer, direction) in layers(), mut work in ways(), others: bool,
+        traffic in traffic(), rules in rule_list(), (layer, direction) in layers(), mut work in ways(), others: bool,
     ) {
         let rules = fitting(layer, rules);
         let segment = segment_beside(&rules, others);
@@ -464,7 +464,7 @@ proptest! {
 
     #[test]
     fn denials_are_the_denies_that_decide_over_required_packets(
-        traffic in traffic(), rules in rules(), mut work in ways(),
+        traffic in traffic(), rules in rule_list(), mut work in ways(),
     ) {
         let filter = Filter { family: Family::V4, segments: &[segment(&rules)] };
         let leg = traffic.legs[0];

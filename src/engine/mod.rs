@@ -20,6 +20,8 @@ mod filter;
 mod fix;
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod laws_beyond;
 mod layer;
 mod line;
 mod outcome;

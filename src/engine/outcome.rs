@@ -49,7 +49,7 @@ pub struct RuleFinding {
     pub leg: Leg,
     /// Whether the ICMP leg fails the item too, beside the one shown.
     pub both_legs: bool,
-    /// Effect of this item by itself.
+    /// Effect of this item by itself, as far as likely packets go.
     pub impact: Impact,
     /// The evidence.
     pub evidence: Evidence,

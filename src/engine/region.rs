@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Span, SpanSet,
+    Family, Span, SpanSet,
     share::Count,
-    span::meet,
+    span::{clip, meet},
     work::{Exhausted, Work},
 };
 
@@ -243,24 +243,46 @@ impl Region {
         SpanSet::union_of(self.0.iter().map(|block| &block.ports))
     }
 
-    /// The smallest pair, by address and then port.
-    #[must_use]
-    pub fn min(&self) -> Option<(u128, u16)> {
-        self.0
-            .iter()
-            .filter_map(|block| block.remotes.min().zip(block.ports.min()))
-            .min()
+    /// The pair to show as an example: the smallest one with a port of `likely` and an address that a host can have; failing these, with
+    /// such a port, with such an address, or at all.
+    pub(crate) fn example(&self, family: Family, likely: Span<u16>) -> Option<(u128, u16)> {
+        let candidates = self.0.iter().filter_map(|block| {
+            let port = clip(block.ports.spans(), likely).next().map(|span| span.first);
+            let host = first_host(family, &block.remotes);
+            // The ranks of the block's best pair; within a rank, the smallest address and the smallest port make it.
+            Some((
+                port.is_none(),
+                host.is_none(),
+                host.or_else(|| block.remotes.min())?,
+                port.or_else(|| block.ports.min())?,
+            ))
+        });
+        candidates.min().map(|(_, _, remote, port)| (remote, port))
     }
 
-    /// How many pairs there are.
+    /// How many pairs there are with a port of these.
     #[must_use]
-    pub fn count(&self) -> Count {
+    pub fn count(&self, ports: Span<u16>) -> Count {
         let mut out = Count::default();
         for block in &self.0 {
-            out.add(Count::product(&block.remotes, &block.ports));
+            out.add(Count::product(&block.remotes, clip(block.ports.spans(), ports)));
         }
         out
     }
+}
+
+/// The smallest address of the set that a host can have, by its last octet or, of IPv6, its last 16 bits (semantics §7).
+fn first_host(family: Family, set: &SpanSet<u128>) -> Option<u128> {
+    let host = |span: &Span<u128>| {
+        let from = span.first;
+        let past = match (family, from & 0xff, from & 0xffff) {
+            (Family::V4, 0, _) | (Family::V6, _, 0) => 1,
+            (Family::V4, 0xff, _) => 2,
+            _ => 0,
+        };
+        from.checked_add(past).filter(|address| *address <= span.last)
+    };
+    set.spans().iter().find_map(host)
 }
 
 /// The block at a port, and the last port for which that holds; passes over spans that end before.
@@ -356,8 +378,16 @@ mod tests {
                     prop_assert!(others.clone().all(|other| !meet(other.ports.spans(), block.ports.spans())));
                 }
             }
-            let smallest = (0..SIDE).flat_map(|r| (0..SIDE).map(move |p| (r, p))).find(|(r, p)| holds(&a, *r, *p) > 0);
-            prop_assert_eq!(left.min(), smallest.map(|(r, p)| (u128::from(r), p)));
+            let likely = Span { first: SIDE / 2, last: u16::MAX };
+            let pairs = || (0..SIDE).flat_map(|r| (0..SIDE).map(move |p| (r, p))).filter(|(r, p)| holds(&a, *r, *p) > 0);
+            let best = pairs().min_by_key(|(r, p)| (!likely.contains(*p), *r == 0, *r, *p));
+            prop_assert_eq!(left.example(Family::V4, likely), best.map(|(r, p)| (u128::from(r), p)));
+            let count = pairs().filter(|(_, p)| likely.contains(*p)).count();
+            let ones = (0..count).fold(Count::default(), |mut sum, _| {
+                sum.add(Count::product(&Span::one(0).into(), std::iter::once(Span::one(1))));
+                sum
+            });
+            prop_assert_eq!(left.count(likely), ones);
         }
 
         #[test]
@@ -373,5 +403,54 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Semantics §7: neither the network's address nor the broadcast address, as far as an octet tells, unless there are no others.
+    #[test]
+    fn examples_are_hosts_where_there_are_hosts() {
+        let likely = Span {
+            first: 1024,
+            last: u16::MAX,
+        };
+        let example = |family, spans: &[(u128, u128)]| {
+            let remotes = spans.iter().map(|(first, last)| Span {
+                first: *first,
+                last: *last,
+            });
+            let ports = Span::one(2000).into();
+            let region = Region::from(Block {
+                remotes: remotes.collect(),
+                ports,
+            });
+            region.example(family, likely).unwrap().0
+        };
+        assert_eq!(example(Family::V4, &[(0, 0xffff_ffff)]), 1);
+        assert_eq!(example(Family::V4, &[(0x0a00_00ff, 0x0a00_0200)]), 0x0a00_0101);
+        assert_eq!(
+            example(Family::V4, &[(0xff, 0x100), (0x200, 0x200), (0x305, 0x306)]),
+            0x305
+        );
+        assert_eq!(example(Family::V4, &[(0x1ff, 0x200), (0x300, 0x300)]), 0x1ff, "no host");
+        assert_eq!(example(Family::V4, &[(0xffff_ffff, 0xffff_ffff)]), 0xffff_ffff);
+        assert_eq!(example(Family::V6, &[(0x1_0000, 0x1_ffff)]), 0x1_0001);
+        assert_eq!(example(Family::V6, &[(0xff, 0xff)]), 0xff);
+        assert_eq!(example(Family::V6, &[(0, 0), (u128::MAX, u128::MAX)]), u128::MAX);
+    }
+
+    /// The likely port goes before the host's address, the address before the rest.
+    #[test]
+    fn a_likely_port_counts_more_than_a_hosts_address() {
+        let block = |remote: u128, port: u16| Block {
+            remotes: Span::one(remote).into(),
+            ports: Span::one(port).into(),
+        };
+        let likely = Span {
+            first: 1024,
+            last: u16::MAX,
+        };
+        let region = built(&[block(1, 7), block(0x100, 5000)]);
+        assert_eq!(region.example(Family::V4, likely), Some((0x100, 5000)));
+        let region = built(&[block(0, 7), block(9, 8)]);
+        assert_eq!(region.example(Family::V4, likely), Some((9, 8)));
     }
 }

@@ -4,7 +4,7 @@
 //! backend server's. A rule is written about source and destination; compiling it turns these into remote and local, so
 //! that inbound and outbound rules are judged by the same code.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 
@@ -205,6 +205,12 @@ impl PortMatch {
         Self(Some(ports))
     }
 
+    /// Whether the ports are given and this is one of them.
+    #[must_use]
+    pub fn names(&self, port: u16) -> bool {
+        self.0.as_ref().is_some_and(|ports| ports.contains(port))
+    }
+
     /// Whether the port is matched.
     #[inline]
     #[must_use]
@@ -262,6 +268,28 @@ impl Rule {
     }
 }
 
+/// Lists of rules turned so that they judge packets whose ends are not where the rules' own direction has them.
+#[derive(Clone, Debug, Default)]
+struct Turned(OnceLock<Box<[Vec<Rule>; 4]>>);
+
+impl Turned {
+    fn lists(&self, lists: &[Vec<Rule>; 4], turn: impl Fn(&Rule) -> Rule) -> &[Vec<Rule>; 4] {
+        self.0.get_or_init(|| {
+            let turned = lists.each_ref().map(|list| list.iter().map(&turn).collect());
+            Box::new(turned)
+        })
+    }
+}
+
+/// What was derived makes no difference.
+impl PartialEq for Turned {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Turned {}
+
 /// The enabled rules of one object in the order of evaluation, by direction and family.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RuleSet {
@@ -270,6 +298,10 @@ pub struct RuleSet {
     lists: [Vec<Rule>; 4],
     /// The security groups whose members rules of each direction name, those of both families; sorted, each once.
     members: [Vec<Arc<str>>; 2],
+    /// The lists with both ends swapped, once somebody asked for them.
+    swapped: Turned,
+    /// The lists with the ports at the other end, once somebody asked for them.
+    reply: Turned,
     /// Names of the address groups that its rules refer to, by slot, each once.
     pub group_names: Vec<Arc<str>>,
     /// How many rules of each direction are written in it, disabled ones too: an object holds so many and no more.
@@ -301,6 +333,33 @@ impl RuleSet {
         self.lists.get(Self::at(direction, family)).map_or(&[], Vec::as_slice)
     }
 
+    /// The same rules with both ends swapped, as they judge packets where the load balancer's end is the near one (semantics §4):
+    /// the source of what leaves its subnet is the prober. Made once for each rule set, when first asked for.
+    #[must_use]
+    pub fn swapped(&self, direction: Direction, family: Family) -> &[Rule] {
+        let lists = self.swapped.lists(&self.lists, |rule| Rule {
+            remote: rule.local.clone(),
+            remote_ports: rule.local_ports.clone(),
+            local: rule.remote.clone(),
+            local_ports: rule.remote_ports.clone(),
+            ..rule.clone()
+        });
+        lists.get(Self::at(direction, family)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The outbound rules of a security group as they judge replies where it is stateless: a rule's ports are destination ports, so the
+    /// prober's (semantics §3). Made once for each rule set, when first asked for.
+    #[must_use]
+    pub fn reply(&self, family: Family) -> &[Rule] {
+        let lists = self.reply.lists(&self.lists, |rule| Rule {
+            remote_ports: rule.local_ports.clone(),
+            local_ports: PortMatch::ALL,
+            ..rule.clone()
+        });
+        let list = lists.get(Self::at(Direction::Egress, family));
+        list.map_or(&[], Vec::as_slice)
+    }
+
     /// The security groups whose members rules of a direction name, whichever family the rules are of: sorted, each once.
     #[must_use]
     pub fn members(&self, direction: Direction) -> &[Arc<str>] {
@@ -313,6 +372,7 @@ impl RuleSet {
 
     /// Adds a rule at the end of its list.
     pub fn push(&mut self, direction: Direction, family: Family, rule: Rule) {
+        self.forget();
         if let AddressMatch::Members(group) = &rule.remote {
             let [ingress, egress] = &mut self.members;
             let members = match direction {
@@ -328,8 +388,13 @@ impl RuleSet {
         }
     }
 
+    fn forget(&mut self) {
+        (self.swapped, self.reply) = (Turned::default(), Turned::default());
+    }
+
     /// Puts a security group's rules into the order of evaluation: by priority, deny before allow, position (semantics §3).
     pub fn sort_by_priority(&mut self) {
+        self.forget();
         for list in &mut self.lists {
             sort_by_priority(list);
         }

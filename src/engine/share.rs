@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::SpanSet;
+use super::{Span, SpanSet};
 
 /// A count of packets, exact up to 2^192.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -25,20 +25,17 @@ impl Count {
         Self([number as u64, (number >> 64) as u64, 0])
     }
 
-    /// How many pairs there are of a number of the one set and a number of the other.
+    /// How many pairs there are of a number of the one set and a number of the other, which is given as disjoint spans.
     #[must_use]
-    pub fn product(left: &SpanSet<u128>, right: &SpanSet<u16>) -> Self {
+    pub fn product(left: &SpanSet<u128>, right: impl Iterator<Item = Span<u16>>) -> Self {
+        let factor: u64 = right.map(|span| u64::from(span.last - span.first) + 1).sum();
         let mut out = Self::default();
-        for span in left.spans() {
-            out.add(Self::successor(span.last - span.first));
+        if factor > 0 {
+            for span in left.spans() {
+                out.add(Self::successor(span.last - span.first));
+            }
+            out.scale(factor);
         }
-        out.scale(
-            right
-                .spans()
-                .iter()
-                .map(|span| u64::from(span.last - span.first) + 1)
-                .sum(),
-        );
         out
     }
 
@@ -128,6 +125,12 @@ impl Share {
         if other.part > self.part { other } else { self }
     }
 
+    /// Whether this is more of the same whole than the other.
+    #[must_use]
+    pub fn exceeds(self, other: Self) -> bool {
+        self.part > other.part
+    }
+
     /// About the share as a number, for showing: only the whole is 1, only nothing is 0.
     #[must_use]
     pub fn ratio(self) -> f64 {
@@ -175,7 +178,7 @@ impl Share {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::Span, *};
+    use super::*;
 
     fn share(part: u128, whole: u128) -> String {
         Share::new(Count::from_u128(part), Count::from_u128(whole)).to_decimal()
@@ -194,15 +197,16 @@ mod tests {
 
     #[test]
     fn all_of_ipv6_times_all_ports_is_counted() {
-        let ports: SpanSet<u16> = Span {
-            first: 1,
-            last: u16::MAX,
-        }
-        .into();
+        let ports = || {
+            std::iter::once(Span {
+                first: 1,
+                last: u16::MAX,
+            })
+        };
         let below = |last| SpanSet::from(Span { first: 0, last });
-        let all = Count::product(&below(u128::MAX), &ports);
-        let half = Count::product(&below(u128::MAX / 2), &ports);
-        let one = Count::product(&below(0), &Span::one(1).into());
+        let all = Count::product(&below(u128::MAX), ports());
+        let half = Count::product(&below(u128::MAX / 2), ports());
+        let one = Count::product(&below(0), std::iter::once(Span::one(1)));
         let mut twice_half = half;
         twice_half.add(half);
         assert_eq!(all, twice_half);

@@ -48,6 +48,12 @@ pub(crate) const EPHEMERAL: Span<u16> = Span {
     last: u16::MAX,
 };
 
+/// Those of them that a prober may well use: none sends from a privileged port. Shares and impacts count the packets with these.
+pub(crate) const LIKELY: Span<u16> = Span {
+    first: 1024,
+    last: u16::MAX,
+};
+
 /// What goes back and forth between the probing addresses ("remote") and the backend server ("local").
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Traffic {
@@ -73,10 +79,11 @@ impl Traffic {
         })
     }
 
-    /// The part of a leg's packets that lies in `region`.
+    /// The part of a leg's likely packets that lies in `region`. A leg without ports has every port in its regions or none, so that the
+    /// same count is right for it.
     #[must_use]
     pub fn share(&self, region: &Region) -> Share {
-        let whole = Count::product(&self.sources, &EPHEMERAL.into());
-        Share::new(region.count(), whole)
+        let whole = Count::product(&self.sources, std::iter::once(LIKELY));
+        Share::new(region.count(LIKELY), whole)
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::{
-    Action, AddressMatch, Case, Direction, Family, Layer, NetworkAclState, Rule, RuleFinding, Rules,
-    SecurityGroupState,
+    Action, AddressMatch, Case, Direction, Family, Layer, NetworkAclState, Rule, RuleFinding, Rules, SecurityGroupState,
 };
 
 use super::Findings;
