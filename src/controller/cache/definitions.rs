@@ -158,8 +158,16 @@ fn lacking(ours: &[Value], published: &Value) -> BTreeSet<String> {
     out
 }
 
-/// Adds the fields of `own` that are not in `found`, each without its own fields.
+/// Adds the fields of `own` that are not in `found`, each without its own fields, and the values that only `own` takes.
 fn compare(own: &Value, found: &Value, path: &str, out: &mut BTreeSet<String>) {
+    let values = |schema: &Value| -> Option<Vec<String>> {
+        let values = schema.get("enum").and_then(Value::as_array)?.iter();
+        Some(values.filter_map(Value::as_str).map(str::to_owned).collect())
+    };
+    if let (Some(own), Some(found)) = (values(own), values(found)) {
+        let lacking = own.into_iter().filter(|value| !found.contains(value));
+        out.extend(lacking.map(|value| format!("the value {value} in {path}")));
+    }
     if let Some(fields) = own.get("properties").and_then(Value::as_object) {
         for (name, own) in fields {
             let below = match path.split_once(" of ") {
@@ -218,6 +226,10 @@ mod tests {
         let checks = fields["checks"]["items"]["properties"].as_object_mut().unwrap();
         assert!(checks.remove("severity").is_some());
         fields.insert("later".into(), json!({ "type": "string" }));
+        let kind = fields["fixes"]["items"]["properties"]["kind"]["enum"]
+            .as_array_mut()
+            .unwrap();
+        kind.retain(|value| value != "LoadBalancer");
         let groups = &mut older["components"]["schemas"]["dev.elb-doctor.v1alpha1.AddressGroup"]["properties"];
         assert!(
             groups["spec"]["properties"]
@@ -231,6 +243,7 @@ mod tests {
             "spec.addresses of addressgroups",
             "status.diagnosis.checks.severity of backendservers",
             "status.diagnosis.nextSteps of backendservers",
+            "the value LoadBalancer in status.diagnosis.fixes.kind of backendservers",
         ];
         assert_eq!(found, expected.map(str::to_owned).into());
     }

@@ -121,21 +121,10 @@ impl Writer {
 
         let own = own_part(desired)?;
         self.disputes.intended(number, digest(desired, &self.hasher)?);
-        let mut version = match guard {
-            Guard::SameObject => None,
-            Guard::SameVersion => observed.resource_version(),
-        };
-        let answer = match self.apply(&target, &own, version.clone()).await {
-            Err(Failure::Write(kube::Error::Api(status))) if !broken_fields::<K::Status>(&status).is_empty() => {
-                // What we leave out is owned by another in part, and that part alone is not valid. So first all of it goes.
-                let fields = broken_fields::<K::Status>(&status);
-                let Some(cleared) = self.clear(&target, &fields, observed.resource_version()).await? else {
-                    return Ok(None);
-                };
-                if version.is_some() {
-                    version = Some(Answer::read(&cleared)?.version().to_owned());
-                }
-                self.apply(&target, &own, version).await?
+        let answer = match self.apply_whole(observed, &target, &own, guard).await {
+            Err(Failure::Schema(error)) if guard == Guard::SameObject => {
+                self.apply_taken::<K::Status>(&target, number, &own, &error).await?;
+                return Err(Failure::Schema(error));
             }
             other => other?,
         };
@@ -198,6 +187,68 @@ impl Writer {
         let target = Target::of(object);
         self.send(target.kind, Method::DELETE, &target.path, JSON, &options)
             .await?;
+        Ok(())
+    }
+
+    /// Applies all that is ours.
+    async fn apply_whole<K>(
+        &self,
+        observed: &K,
+        target: &Target,
+        own: &Map<String, Value>,
+        guard: Guard,
+    ) -> Result<Option<String>, Failure>
+    where
+        K: ApiObject + HasStatus<Status: OwnStatus>,
+    {
+        let mut version = match guard {
+            Guard::SameObject => None,
+            Guard::SameVersion => observed.resource_version(),
+        };
+        let fields = match self.apply(target, own, version.clone()).await {
+            Err(Failure::Write(kube::Error::Api(status))) if !broken_fields::<K::Status>(&status).is_empty() => {
+                broken_fields::<K::Status>(&status)
+            }
+            other => return other,
+        };
+        // What we leave out is owned by another in part, and that part alone is not valid. So first all of it goes.
+        let Some(cleared) = self.clear(target, &fields, observed.resource_version()).await? else {
+            return Ok(None);
+        };
+        if version.is_some() {
+            version = Some(Answer::read(&cleared)?.version().to_owned());
+        }
+        match self.apply(target, own, version).await {
+            // Nobody else has a part in it any more: an older definition wants more of it than there is.
+            Err(Failure::Write(kube::Error::Api(status))) if !broken_fields::<K::Status>(&status).is_empty() => {
+                (self.schema_doubt)();
+                Err(Failure::Schema(kube::Error::Api(status)))
+            }
+            other => other,
+        }
+    }
+
+    /// Applies what an older definition takes: all but the fields that it names. A diagnosis of which it cannot hold all goes as a
+    /// whole, for a part of one would say that there is no more; the conditions still tell what was found.
+    async fn apply_taken<S: OwnStatus>(
+        &self,
+        target: &Target,
+        number: u64,
+        own: &Map<String, Value>,
+        refusal: &kube::Error,
+    ) -> Result<(), Failure> {
+        let kube::Error::Api(status) = refusal else {
+            return Ok(());
+        };
+        let Some(taken) = taken(own, &status.message) else {
+            return Ok(());
+        };
+        let status: S = serde_json::from_value(Value::Object(taken.clone()))?;
+        let digest = digest(&status, &self.hasher)?;
+        self.disputes.intended(number, digest);
+        if self.apply(target, &taken, None).await?.is_some() {
+            self.disputes.written(number, digest, Instant::now());
+        }
         Ok(())
     }
 
@@ -281,9 +332,13 @@ impl Writer {
             _ => {
                 if let kube::Error::Api(status) = &error {
                     pass.taken();
-                    if ["field not declared in schema", "field label not supported"]
-                        .iter()
-                        .any(|words| status.message.contains(words))
+                    if [
+                        "field not declared in schema",
+                        "field label not supported",
+                        "Unsupported value",
+                    ]
+                    .iter()
+                    .any(|words| status.message.contains(words))
                     {
                         (self.schema_doubt)();
                         return Err(Failure::Schema(error));
@@ -427,4 +482,39 @@ fn broken_fields<S: OwnStatus>(status: &Status) -> Vec<&'static str> {
     fields
         .filter(|field| status.message.contains(&format!("status.{field}.")))
         .collect()
+}
+
+/// What is left of a status without the fields that a refusal names; `None` when it names none, or the conditions.
+fn taken(own: &Map<String, Value>, message: &str) -> Option<Map<String, Value>> {
+    let named = |field: &str| message.contains(&format!("status.{field}"));
+    let mut taken = own.clone();
+    taken.retain(|field, _| !named(field));
+    (taken.len() < own.len() && taken.contains_key("conditions")).then_some(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_definition_is_given_what_it_takes_unless_that_says_nothing() {
+        let own =
+            json!({ "conditions": [{ "type": "Ready" }], "diagnosis": { "beyond": [1] }, "observedGeneration": 2 });
+        let Value::Object(own) = own else {
+            unreachable!("it is written above")
+        };
+        let kept = |message: &str| taken(&own, message).map(|taken| taken.keys().cloned().collect::<Vec<_>>());
+        let refused = "failed to create typed patch object (meadow/ewe-1; elb-doctor.dev/v1alpha1, Kind=BackendServer): \
+                       .status.diagnosis.beyond: field not declared in schema";
+        assert_eq!(
+            kept(refused),
+            Some(vec!["conditions".into(), "observedGeneration".into()])
+        );
+        assert_eq!(
+            kept("BackendServer is invalid: status.diagnosis.fixes[0].kind: Unsupported value: \"LoadBalancer\""),
+            Some(vec!["conditions".into(), "observedGeneration".into()])
+        );
+        assert_eq!(kept(".status.conditions: field not declared in schema"), None);
+        assert_eq!(kept("exceeded quota"), None);
+    }
 }
