@@ -17,7 +17,7 @@ use crate::{
 
 pub use findings::{Accept, Findings, Found, Side, What};
 pub use fixes::{Fix, NewRule, Operation, RuleArray, Target};
-pub use hints::OtherFamily;
+pub use hints::{DecidingGroup, OtherFamily};
 pub use notes::{AboutAcl, Note};
 pub use port::PortRemoval;
 pub use reported::{Disagreement, ReportedReason};

@@ -13,7 +13,7 @@ use crate::{
 use super::{
     Findings,
     findings::every_check,
-    hints::{self, OtherFamily},
+    hints::{self, DecidingGroup, OtherFamily},
 };
 
 /// One note.
@@ -48,6 +48,8 @@ pub enum Note {
     AssumedWholeSubnets(Vec<String>),
     /// The rules for the probes' protocol and port are for the other address family only.
     OtherFamily(OtherFamily),
+    /// What the address group of a deny rule holds.
+    DecidingGroup(DecidingGroup),
     /// Some regions have a second shared prefix, and nobody set it.
     SecondSharedPrefix,
     /// Where in these prefixes, shared by many, the probing addresses are is not known.
@@ -123,6 +125,8 @@ pub(super) fn notes(
         out.push(Note::AssumedNoMembers);
     }
     out.extend(hints::other_family(case, findings).into_iter().map(Note::OtherFamily));
+    let groups = hints::deciding_groups(case, findings).into_iter();
+    out.extend(groups.map(Note::DecidingGroup));
     match &collected.source_origin {
         Some(SourceOrigin::Subnets(names)) => out.push(Note::AssumedWholeSubnets(names.clone())),
         Some(SourceOrigin::Shared) => {

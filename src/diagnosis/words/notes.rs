@@ -8,9 +8,9 @@ use crate::{
 };
 
 use super::{
-    super::report::{AboutAcl, Disagreement, Note, OtherFamily, Report},
+    super::report::{AboutAcl, DecidingGroup, Disagreement, Note, OtherFamily, Report},
     steps::SECOND_SHARED_PREFIX,
-    values::{sentence, version},
+    values::{address_group, sentence, version},
 };
 
 /// Longest note, in bytes of JSON.
@@ -51,6 +51,9 @@ fn note(report: &Report, note: &Note) -> String {
             format!("{ACCEPT_ANNOTATION} lists {id:?}, which is no check{hint}")
         }
         Note::OtherFamily(rule) => other_family(rule, family),
+        Note::DecidingGroup(DecidingGroup { rule, group, addresses }) => {
+            format!("Rule {rule} is for {}", address_group(group, addresses, family))
+        }
         Note::SecondSharedPrefix => SECOND_SHARED_PREFIX.to_owned(),
         Note::SubnetNotJudged(UnjudgedSubnet { subnet, acls }) => {
             let [first, second] = acls;
