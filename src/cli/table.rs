@@ -254,7 +254,7 @@ impl Page {
             PortFix::BackendServer => ("BackendServer", "backendserver"),
             PortFix::Group => ("LoadBalancer", "loadbalancer"),
         };
-        self.fix_head(&format!("{kind} {}", clean(&removal.name)), true);
+        self.fix_head(&format!("{kind} {}, health check port", clean(&removal.name)), true);
         self.paragraph("    ", "    ", &words::fixes::port_removal(removal));
         self.patch(command, &removal.name, namespace, &words::fixes::port_patch(removal));
     }

@@ -41,7 +41,7 @@ pub fn status(assessment: &Assessment, now: &Time) -> BackendServerStatus {
             conditions.set(types::READY, State::False, refusal.reason.as_str(), &refusal.message);
         }
         Ok(_) | Err(_) => {
-            conditions.set(types::READY, State::True, reasons::RECONCILED, "References found");
+            conditions.set(types::READY, State::True, reasons::RECONCILED, "");
         }
     }
     let state = match assessment.displayed {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     engine::{
-        AddressMatch, Case, CheckId, Direction, Layer, NetworkAclState, Part, Prefix, SecurityGroupState, Verdict, Why,
-        covering_prefixes,
+        AddressMatch, Case, CheckId, Direction, Has, Layer, NetworkAclState, Part, Prefix, RuleFinding,
+        SecurityGroupState, Verdict, Why, covering_prefixes,
     },
     world::{Collected, SourceOrigin, UnjudgedSubnet},
 };
@@ -118,10 +118,16 @@ pub(super) fn notes(
         out.push(Note::SecurityGroupsAreStateful);
     }
     let both = [Direction::Ingress, Direction::Egress];
-    if both
-        .into_iter()
-        .any(|direction| fails(Layer::SecurityGroup, direction) && names_members(case, direction))
-    {
+    let assumed = |direction| {
+        let mut found = findings.of_side((Layer::SecurityGroup, direction, None)).peekable();
+        // Where the closest rule is such a one, its own sentence says it.
+        let says = |found: &RuleFinding| {
+            let nearest = found.evidence.nearest.as_ref();
+            matches!(nearest.and_then(|near| near.has.as_ref()), Some(Has::MembersOf(_)))
+        };
+        found.peek().is_some() && names_members(case, direction) && !found.any(says)
+    };
+    if both.into_iter().any(assumed) {
         out.push(Note::AssumedNoMembers);
     }
     out.extend(hints::other_family(case, findings).into_iter().map(Note::OtherFamily));

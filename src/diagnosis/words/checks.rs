@@ -31,18 +31,16 @@ pub fn reason_of(report: &Report, check: CheckId) -> String {
         .unwrap_or_default()
 }
 
-/// The change to make, where nothing else of the diagnosis stands beside it: with what the nearest rule lacks.
+/// The change to make. The nearest rule and on what it misses stand in a field of their own, but for the default group: that probes are
+/// no members needs a word.
 pub fn suggestion(report: &Report, found: &Found<'_>) -> String {
-    let hint = found.rules().and_then(|rules| {
-        let nearest = rules.evidence.nearest.as_ref()?;
-        hint(report, rules, nearest)
-    });
     let change = change(report, found, None);
-    let text = match hint {
-        Some(hint) => format!("{change}; {hint}"),
-        None => change,
+    let nearest = found.rules().and_then(|rules| rules.evidence.nearest.as_ref());
+    let text = match nearest.map(|nearest| (&nearest.rule, nearest.has.as_ref())) {
+        Some((rule, Some(Has::MembersOf(group)))) => format!("{change}; {}", members_only(rule, group)),
+        _ => change,
     };
-    clean_for_json(&format!("{text}. More: {}", explain(found.check)), MAX)
+    clean_for_json(&format!("{text}. {}", explain(found.check)), MAX)
 }
 
 /// The change to make, where the nearest rule is shown apart; commands name the namespace.
@@ -121,8 +119,8 @@ fn failure(report: &Report, failed: &Found<'_>) -> String {
         }
         CheckId::SecurityGroupInboundPort
         | CheckId::SecurityGroupOutboundPort
-        | CheckId::NetworkAclInboundDestinationPort => format!("to the health check port, {}", traffic.port),
-        CheckId::NetworkAclOutboundSourcePort => format!("from the health check port, {}", traffic.port),
+        | CheckId::NetworkAclInboundDestinationPort => format!("to health check port {}", traffic.port),
+        CheckId::NetworkAclOutboundSourcePort => format!("from health check port {}", traffic.port),
         CheckId::NetworkAclInboundSourcePort => {
             let label = label(found);
             return format!("{label}: Blocks source ports {blocked} (all source ports must be allowed).");
@@ -193,6 +191,10 @@ fn rules(report: &Report, failed: &Found<'_>, found: &RuleFinding) -> String {
     }
 }
 
+fn members_only(rule: &str, group: &str) -> String {
+    format!("rule {rule} allows only members of security group {group}, and the load balancer is not one")
+}
+
 /// What the nearest rule has where it misses, if it is one thing only: `rule a has port 80, not 81`.
 fn hint(report: &Report, found: &RuleFinding, nearest: &Nearest) -> Option<String> {
     let rule = &nearest.rule;
@@ -203,9 +205,7 @@ fn hint(report: &Report, found: &RuleFinding, nearest: &Nearest) -> Option<Strin
         Has::Protocol(has) => protocol(*has, family),
         Has::AddressGroup(name, has) => address_group(name, has, family),
         Has::MembersOf(group) => {
-            return Some(format!(
-                "rule {rule} allows only members of security group {group}, and the load balancer is none"
-            ));
+            return Some(members_only(rule, group));
         }
     };
     let needed = match only {

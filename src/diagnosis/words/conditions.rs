@@ -6,11 +6,8 @@ use crate::{
 };
 
 use super::{
-    super::{
-        report::{Found, Report},
-        values::kind_name,
-    },
-    checks, fixes, notes,
+    super::report::{Found, Report},
+    checks, notes,
     values::{names, percentage, sentence},
 };
 
@@ -18,8 +15,8 @@ use super::{
 /// would be a write.
 pub fn healthy(displayed: HealthState, reason: &str) -> &'static str {
     match displayed {
-        HealthState::Healthy => "The health check succeeds",
-        HealthState::Unhealthy => "The health check fails",
+        // Status and reason say it.
+        HealthState::Healthy | HealthState::Unhealthy => "",
         HealthState::Unknown => match reason {
             reasons::HEALTH_CHECK_DISABLED => "The health check of its backend server group is off",
             reasons::NOT_ASSOCIATED_WITH_LISTENER => "No listener uses its backend server group",
@@ -35,33 +32,12 @@ pub fn diagnosed(report: &Report) -> String {
         Impact::None => "The rules let every probe and reply through".to_owned(),
         Impact::Advisory => "No probe is dropped".to_owned(),
         Impact::Blocks => "Every probe is dropped".to_owned(),
-        Impact::Intermittent => format!("{}: the backend server flaps", dropped_part(report)),
+        Impact::Intermittent => format!("{} of the probes are dropped", percentage(report.dropped)),
     };
     match report.disagreement {
         Some(disagreement) => format!("{text}, but {}", notes::reported(disagreement)),
         None => text,
     }
-}
-
-/// Which probes are dropped, where one finding tells it all, else how many.
-fn dropped_part(report: &Report) -> String {
-    let mut dropping = report
-        .findings
-        .faults()
-        .filter(|found| found.impact() > Impact::Advisory);
-    if let (Some(found), None) = (dropping.next(), dropping.next())
-        && let Some(found) = found.rules()
-        && found.evidence.share == report.dropped
-    {
-        let values = &found.evidence.values;
-        let blocked = sentence(values, report.traffic.family);
-        match values {
-            Values::Prefixes(..) => return format!("Probes from {blocked} are dropped"),
-            Values::Ports(_) => return format!("Probes with source port {blocked} are dropped"),
-            Values::Protocol(_) => {}
-        }
-    }
-    format!("{} of all probes are dropped", percentage(report.dropped))
 }
 
 /// No fault.
@@ -74,24 +50,23 @@ pub fn no_fault(report: &Report) -> String {
     }
 }
 
-/// Which rule decides, and the fix: what an admin acts on without opening anything else.
+/// Which rule decides; how to change that stands in the diagnosis.
 pub fn fault(report: &Report, found: &Found<'_>) -> String {
     let Some(rules) = found.rules() else {
         return checks::reason(report, found);
     };
     let decided = &rules.evidence.decided_by;
-    let kind = kind_name(rules.layer);
     let denial = match (&decided.object, &decided.rule) {
-        (Some(object), Some(rule)) => format!("Rule {rule} in {kind} {object} denies"),
-        (Some(object), None) => format!("No rule in {kind} {object} matches"),
+        (Some(object), Some(rule)) => format!("Rule {rule} in {object} denies"),
+        (Some(object), None) => format!("No rule in {object} matches"),
         (None, _) if report.security_groups.is_empty() => "No security group is on the interface".to_owned(),
-        (None, _) => format!("No rule in {kind}s {} matches", names(&report.security_groups)),
+        (None, _) => format!("No rule in {} matches", names(&report.security_groups)),
     };
-    match report.fix_of(found) {
-        // Nothing to apply: what it is about.
-        None => format!("{denial}: {}", blocked_part(report, rules)),
-        Some(fix) => format!("{denial}; fix: {}", fixes::change(fix, &report.traffic)),
+    if report.fix_of(found).is_some() {
+        return denial;
     }
+    // Nothing to apply: what it is about.
+    format!("{denial}: {}", blocked_part(report, rules))
 }
 
 /// What is dropped, for a sentence without a fix.

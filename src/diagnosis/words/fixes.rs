@@ -24,11 +24,6 @@ pub fn summary(fix: &Fix, traffic: &Traffic) -> String {
     line(fix, traffic, why)
 }
 
-/// The change in one line.
-pub fn change(fix: &Fix, traffic: &Traffic) -> String {
-    line(fix, traffic, "")
-}
-
 fn line(fix: &Fix, traffic: &Traffic, why: &str) -> String {
     let what = what(fix, traffic);
     let text = match &fix.placement {
@@ -88,6 +83,8 @@ fn packets(fix: &Fix, traffic: &Traffic, legs: &[Leg], remotes: &str) -> String 
     let (port, local) = (traffic.port, format_address(traffic.family, traffic.local));
     let of_port = |address: &str| match legs {
         [leg] if !leg.has_ports() => address.to_owned(),
+        // Of which address need not be said of what comes in.
+        [_] if fix.direction == Direction::Ingress && !fix.replies() => format!("port {port}"),
         [_] => format!("port {port} of {address}"),
         // Of two, the one has ports and the other, ICMP, none.
         _ => format!("{address} ({} port {port})", Leg::Udp.name(traffic.family)),
@@ -270,15 +267,16 @@ impl Row {
         let Self { family, protocol, .. } = self;
         let mut out = json!({"name": rule.name, "protocol": protocol});
         let cidr = |prefix: String| json!({ "cidr": prefix });
+        let written = |family: &str| (family != self::family(Family::V4)).then(|| family.into());
         let fields = if layer.is_security_group() {
             let direction = match rule.direction {
                 Direction::Ingress => "Ingress",
                 Direction::Egress => "Egress",
             };
-            // Allow and priority 1 are the defaults; a status is to stay small.
+            // IPv4, Allow and priority 1 are the defaults; a status is to stay small.
             vec![
                 ("direction", Some(direction.into())),
-                ("ethertype", Some(family.into())),
+                ("ethertype", written(family)),
                 ("remote", self.source.or(self.destination).map(cidr)),
                 ("ports", self.destination_ports.map(Value::from)),
                 ("priority", (rule.priority != 1).then(|| rule.priority.into())),
@@ -286,7 +284,7 @@ impl Row {
         } else {
             vec![
                 ("action", Some("Allow".into())),
-                ("ipVersion", Some(family.into())),
+                ("ipVersion", written(family)),
                 ("source", self.source.map(cidr)),
                 ("sourcePorts", self.source_ports.map(Value::from)),
                 ("destination", self.destination.map(cidr)),

@@ -9,7 +9,6 @@ use crate::{
 
 use super::{
     super::report::{AboutAcl, DecidingGroup, Disagreement, Note, OtherFamily, Report},
-    steps::SECOND_SHARED_PREFIX,
     values::{address_group, sentence, version},
 };
 
@@ -33,7 +32,7 @@ fn note(report: &Report, note: &Note) -> String {
         Note::SecurityGroupsAreStateful => {
             "Security groups are stateful: their outbound rules cannot stop replies to probes".to_owned()
         }
-        Note::AssumedNoMembers => "Assumption: the load balancer is a member of no security group".to_owned(),
+        Note::AssumedNoMembers => "Assumption: the load balancer is in no security group".to_owned(),
         // The load balancer lists them: a status is to stay small.
         Note::AssumedWholeSubnets(subnets) => match subnets.as_slice() {
             [only] => format!("Assumption: any address of subnet {only} may send probes"),
@@ -54,7 +53,7 @@ fn note(report: &Report, note: &Note) -> String {
         Note::DecidingGroup(DecidingGroup { rule, group, addresses }) => {
             format!("Rule {rule} is for {}", address_group(group, addresses, family))
         }
-        Note::SecondSharedPrefix => SECOND_SHARED_PREFIX.to_owned(),
+        Note::SecondSharedPrefix => "Some regions also probe from 100.126.0.0/16: see --shared-source".to_owned(),
         Note::SubnetNotJudged(UnjudgedSubnet { subnet, acls }) => {
             let [first, second] = acls;
             format!("Not judged: network ACLs {first} and {second} both claim subnet {subnet}")
