@@ -11,6 +11,7 @@
 )]
 
 use super::{
+    Case, Direction, Family, LoadBalancerEnd, NetworkAclState, RuleSet, Rules,
     diagnose::diagnose_within,
     work::{LIMIT, Work},
 };
@@ -23,7 +24,7 @@ pub(super) mod families {
 
 use families::{ALL_HARD, Hard, hard_case, security_groups_of_ports, security_groups_of_rectangles};
 
-fn work(case: &super::Case) -> u64 {
+fn work(case: &Case) -> u64 {
     let mut work = Work::new(LIMIT);
     let verdict = diagnose_within(case, &mut work);
     assert!(verdict.is_ok(), "{verdict:?}");
@@ -71,5 +72,38 @@ fn work_that_is_not_enough_ends_in_a_word_of_where_and_not_in_an_answer() {
     let refused = diagnose_within(&case, &mut Work::new(1_000_000)).map(drop);
     let (layer, direction) = (super::Layer::NetworkAcl, super::Direction::Ingress);
     let end = None;
+    assert_eq!(refused, Err(super::TooIntricate { layer, direction, end }));
+}
+
+/// The hard list as the outbound list of a network ACL at the load balancer's end.
+fn at_the_load_balancers_end(kind: Hard, rules: usize) -> Case {
+    let mut case = hard_case(kind, rules);
+    if let NetworkAclState::InForce { rules, .. } = std::mem::replace(&mut case.network_acl, NetworkAclState::Absent) {
+        let mut set = RuleSet::new("edge");
+        for rule in rules.set.swapped(Direction::Ingress, Family::V4) {
+            set.push(Direction::Egress, Family::V4, rule.clone());
+        }
+        case.load_balancer_ends = vec![LoadBalancerEnd {
+            subnet: "lb".into(),
+            prefixes: case.traffic.sources.spans().to_vec(),
+            rules: Rules {
+                set: set.into(),
+                ..rules
+            },
+            stateful: true,
+        }];
+    }
+    case
+}
+
+#[test]
+fn hard_lists_at_the_load_balancers_end_take_no_more() {
+    for kind in ALL_HARD {
+        let work = work(&at_the_load_balancers_end(kind, 500));
+        assert!(work <= quadratic(500), "{kind:?}: {work}");
+    }
+    let case = at_the_load_balancers_end(Hard::Strips, 1_000);
+    let refused = diagnose_within(&case, &mut Work::new(100_000)).map(drop);
+    let (layer, direction, end) = (super::Layer::LoadBalancerAcl, Direction::Egress, Some(0));
     assert_eq!(refused, Err(super::TooIntricate { layer, direction, end }));
 }

@@ -5,7 +5,7 @@
 //!
 //! The rooms, from the inside out: `span` (sets on one line), `region` (sets of remote address × remote port), `rule` and
 //! `filter` (who decides over a packet), `reach` (could a packet like this one pass?), `walk` (which items fail, semantics §6),
-//! `layer` (security groups, network ACL), `evidence`, `fix`, and `diagnose`, which puts them together.
+//! `layer` (security groups and network ACLs, at both ends), `evidence`, `fix`, and `diagnose`, which puts them together.
 
 mod address;
 #[cfg(test)]
