@@ -2,12 +2,23 @@
 
 use std::sync::Arc;
 
-use crate::engine::{
-    Action, AddressMatch, Case, Direction, Family, Layer, NetworkAclState, Rule, RuleFinding, Rules,
-    SecurityGroupState, Values, covering_prefixes,
+use crate::{
+    api::v1alpha1::LoadBalancerType,
+    engine::{
+        Action, AddressMatch, Case, Direction, Family, Layer, NetworkAclState, Rule, RuleFinding, Rules,
+        SecurityGroupState, Values, covering_prefixes,
+    },
+    world::Collected,
 };
 
 use super::Findings;
+
+/// Whether the weight alone makes the server show as unhealthy.
+pub(super) fn zero_weight(collected: &Collected) -> bool {
+    let balancer = collected.load_balancer.as_ref();
+    let shared = balancer.is_some_and(|balancer| balancer.spec.type_ == LoadBalancerType::Shared);
+    shared && collected.backend.spec.weight == 0
+}
 
 /// A rule that allows the probes' protocol and port in the other address family, where no rule does in their own.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -50,6 +50,8 @@ pub enum Note {
     OtherFamily(OtherFamily),
     /// What the address group of a deny rule holds.
     DecidingGroup(DecidingGroup),
+    /// Beside what the rules drop: the weight is 0, which a Shared load balancer shows as unhealthy by design.
+    ZeroWeight,
     /// Some regions have a second shared prefix, and nobody set it.
     SecondSharedPrefix,
     /// Where in these prefixes, shared by many, the probing addresses are is not known.
@@ -133,12 +135,15 @@ pub(super) fn notes(
     out.extend(hints::other_family(case, findings).into_iter().map(Note::OtherFamily));
     let groups = hints::deciding_groups(case, findings).into_iter();
     out.extend(groups.map(Note::DecidingGroup));
+    // Where the rules do not explain the report, steps say this and the second prefix.
+    if !unexplained && hints::zero_weight(collected) {
+        out.push(Note::ZeroWeight);
+    }
     match &collected.source_origin {
         Some(SourceOrigin::Subnets(names)) => out.push(Note::AssumedWholeSubnets(names.clone())),
         Some(SourceOrigin::Shared) => {
             let prefixes = covering_prefixes(case.traffic.family, &case.traffic.sources);
             out.push(Note::AssumedWholeShared(prefixes));
-            // Where the rules do not explain the report, a step says it.
             if collected.default_shared_sources && !verdict.dropped.is_none() && !unexplained {
                 out.push(Note::SecondSharedPrefix);
             }

@@ -20,7 +20,7 @@ pub enum ReportedReason {
 }
 
 impl ReportedReason {
-    const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::ConnectTimeout,
         Self::ConnectRefused,
         Self::ConnectFailed,

@@ -9,6 +9,7 @@ use crate::{
 
 use super::{
     super::report::{AboutAcl, DecidingGroup, Disagreement, Note, OtherFamily, Report},
+    steps::ZERO_WEIGHT,
     values::{address_group, sentence, version},
 };
 
@@ -53,6 +54,7 @@ fn note(report: &Report, note: &Note) -> String {
         Note::DecidingGroup(DecidingGroup { rule, group, addresses }) => {
             format!("Rule {rule} is for {}", address_group(group, addresses, family))
         }
+        Note::ZeroWeight => ZERO_WEIGHT.to_owned(),
         Note::SecondSharedPrefix => "Some regions also probe from 100.126.0.0/16: see --shared-source".to_owned(),
         Note::SubnetNotJudged(UnjudgedSubnet { subnet, acls }) => {
             let [first, second] = acls;

@@ -11,7 +11,7 @@ use crate::{
     world::{Collected, SourceOrigin},
 };
 
-use super::ReportedReason;
+use super::{ReportedReason, hints};
 use order::{Cause, causes};
 
 pub use request::{Codes, Request, RequestKind};
@@ -195,10 +195,7 @@ impl Facts<'_> {
         let wrong_port = |answers| NextStep::WrongPort { udp, service, answers };
         let request = || Request::of(check, self.balancer.spec.type_);
         match cause {
-            Cause::ZeroWeight => {
-                let shared = self.balancer.spec.type_ == LoadBalancerType::Shared;
-                (shared && self.collected.backend.spec.weight == 0).then_some(NextStep::ZeroWeight)
-            }
+            Cause::ZeroWeight => hints::zero_weight(self.collected).then_some(NextStep::ZeroWeight),
             Cause::NoAddress => self.no_address(),
             Cause::Port if port != service => Some(wrong_port(false)),
             Cause::Port => Some(NextStep::NothingListens { udp }),

@@ -115,3 +115,22 @@ fn over_udp(reason: Option<Reason>) -> &'static [Cause] {
 pub(super) fn causes(reason: Option<Reason>, udp: bool) -> &'static [Cause] {
     if udp { over_udp(reason) } else { over_tcp(reason) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cause_comes_twice_and_what_is_by_design_comes_first() {
+        let reasons = Reason::ALL.into_iter().map(Some).chain([None]);
+        for (reason, udp) in reasons.flat_map(|reason| [(reason, false), (reason, true)]) {
+            let causes = causes(reason, udp);
+            assert_eq!(causes.first(), Some(&ZeroWeight), "{reason:?}");
+            assert!(causes.contains(&NoAddress), "{reason:?}");
+            for (at, cause) in causes.iter().enumerate() {
+                let before = causes.iter().take(at);
+                assert!(before.into_iter().all(|other| other != cause), "{reason:?}: {cause:?}");
+            }
+        }
+    }
+}

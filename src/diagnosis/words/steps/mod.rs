@@ -14,9 +14,9 @@ use super::{
 };
 use request::{command, expectation, is_server_name};
 
-/// Where else Shared load balancers may probe from.
-pub const SECOND_SHARED_PREFIX: &str =
-    "Some regions also probe from 100.126.0.0/16; if yours does, set --shared-source 100.125.0.0/16,100.126.0.0/16";
+/// What a weight of 0 means.
+pub const ZERO_WEIGHT: &str = "Its weight is 0: a Shared load balancer shows such a server as unhealthy by design. If it is to \
+                               serve, give it a weight of 1 or more";
 
 /// One step in a sentence or two.
 pub fn step(report: &Report, step: &NextStep) -> String {
@@ -27,11 +27,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
     let traffic = &report.traffic;
     let port = traffic.port;
     match step {
-        NextStep::ZeroWeight => {
-            "Its weight is 0: a Shared load balancer shows such a server as unhealthy by design. If it is \
-                                 to serve, give it a weight of 1 or more"
-                .to_owned()
-        }
+        NextStep::ZeroWeight => ZERO_WEIGHT.to_owned(),
         NextStep::NoAddress { load_balancer } => format!(
             "Load balancer {load_balancer} has no address (spec.addresses is empty): until an EIP or a private IP address is \
              bound to it, servers of TCP and UDP listeners show as unhealthy"
@@ -64,7 +60,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
              node: kubectl get endpointslices -A"
         ),
         NextStep::KubeProxy => format!(
-            "{port} is usually kube-proxy's health port: it may not run on this node: kubectl -n kube-system get pods -o wide"
+            "{port} is usually kube-proxy's health port; kube-proxy may not run on this node: kubectl -n kube-system get pods -o wide"
         ),
         NextStep::UnexpectedAnswer { request, from } => {
             let (expected, command) = (expectation(request), command(request, &host(traffic), port));
@@ -254,7 +250,9 @@ fn other_sources(traffic: &Traffic, why: OtherSources, udp: bool) -> String {
         OtherSources::FormerSubnets => {
             "A load balancer whose backend subnet was changed may go on probing from its old addresses"
         }
-        OtherSources::SecondSharedPrefix => SECOND_SHARED_PREFIX,
+        OtherSources::SecondSharedPrefix => {
+            "Some regions also probe from 100.126.0.0/16; if yours does, set --shared-source 100.125.0.0/16,100.126.0.0/16"
+        }
         OtherSources::WrongSetting => "Probes may come from other addresses than the health check sources set here",
     };
     let port = traffic.port;
