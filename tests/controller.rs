@@ -181,6 +181,149 @@ fn transitions_are_told_as_events_under_the_name_of_what_was_found() {
 }
 
 #[test]
+fn a_network_acl_where_probes_leave_the_load_balancer_is_found_and_told() {
+    let ns = "leaves";
+    meadow(ns);
+    report(ns, "ewe-1", "Unhealthy", Some("ConnectTimeout"));
+    until_failed(ns, "ewe-1", &[]);
+    let acl = |destination: &str| {
+        apply(
+            ns,
+            &format!(
+                "{{ apiVersion: elb-doctor.dev/v1alpha1, kind: NetworkACL, metadata: {{ name: gatehouse }}, spec: {{ subnetRefs: [{{ name: hill }}], \
+                 egress: [{{ name: out, action: Allow, destination: {destination} }}] }} }}"
+            ),
+        );
+    };
+    let beyond = |ids: serde_json::Value| {
+        eventually(&format!("beyond {ids}"), || {
+            let ewe = object(ns, "bes/ewe-1");
+            let found = ewe["status"]["diagnosis"]["beyond"].as_array().cloned();
+            let found: Vec<_> = found.unwrap_or_default().iter().map(|one| one["id"].clone()).collect();
+            if json!(found) == ids {
+                Ok(ewe)
+            } else {
+                Err(ewe["status"].to_string())
+            }
+        })
+    };
+    acl("{ cidr: 10.9.0.0/24 }");
+    let faulty = beyond(json!(["load_balancer_acl_egress"]));
+    assert_eq!(condition(&faulty, "FaultFound"), "True/LoadBalancerACLOutbound");
+    assert_eq!(
+        (
+            &faulty["status"]["diagnosis"]["failed"],
+            &faulty["status"]["diagnosis"]["checked"]
+        ),
+        (&json!(1), &json!(17))
+    );
+    assert!(failed(&faulty).is_empty());
+    // An address group that it names.
+    apply(
+        ns,
+        "{ apiVersion: elb-doctor.dev/v1alpha1, kind: AddressGroup, metadata: { name: flock }, spec: { addresses: [10.2.0.0/24] } }",
+    );
+    acl("{ addressGroupRef: { name: flock } }");
+    beyond(json!([]));
+    patch(
+        ns,
+        "ag/flock",
+        &json!({ "spec": { "addresses": ["10.2.0.12-10.2.0.99"] } }),
+    );
+    beyond(json!(["load_balancer_acl_egress"]));
+
+    // Requests have it among what belongs to their subject.
+    for (name, subject) in [("of-acls", "NetworkACL"), ("of-groups", "SecurityGroup")] {
+        apply(
+            ns,
+            &format!(
+                "{{ apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: {{ name: {name} }}, \
+                 spec: {{ loadBalancerRef: {{ name: gate }}, subject: {subject} }} }}"
+            ),
+        );
+    }
+    let of_acls = until(ns, "tsr/of-acls", "Succeeded", "True/FaultsFound");
+    assert_eq!(condition(&of_acls, "FaultFound"), "True/LoadBalancerACLOutbound");
+    let result = &of_acls["status"]["results"][0];
+    assert_eq!(
+        (&result["failed"], &result["checks"][0]["id"]),
+        (&json!(1), &json!("load_balancer_acl_egress"))
+    );
+    until(ns, "tsr/of-groups", "Succeeded", "True/NoFaultFound");
+
+    let wanted = (json!("Warning"), json!("LoadBalancerACLOutbound"));
+    eventually("the event", || {
+        let list: serde_json::Value =
+            serde_json::from_str(&kubectl(&["get", "events.events.k8s.io", "-n", ns, "-o", "json"])).unwrap();
+        let told: Vec<_> = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| (event["type"].clone(), event["reason"].clone()))
+            .collect();
+        if told.contains(&wanted) {
+            Ok(())
+        } else {
+            Err(format!("{told:?}"))
+        }
+    });
+    let (_, _, metrics) = doctor().get("/metrics").unwrap();
+    assert!(metrics.contains(r#"id="load_balancer_acl_egress""#), "{metrics}");
+}
+
+#[test]
+fn an_annotation_accepts_an_advisory_finding() {
+    let ns = "accepts";
+    meadow(ns);
+    report(ns, "ewe-1", "Unhealthy", Some("ConnectTimeout"));
+    patch(
+        ns,
+        "sg/fence",
+        &json!({ "spec": { "rules": [
+            { "name": "in", "direction": "Ingress", "protocol": "tcp", "ports": "8082", "remote": { "addressGroupRef": { "name": "dogs" } } },
+            { "name": "out", "direction": "Egress" },
+        ] } }),
+    );
+    patch(ns, "bes/ewe-1", &json!({ "spec": { "healthCheck": { "port": 8082 } } }));
+    until_failed(ns, "ewe-1", &["check_hc_config_port"]);
+    let accepted = |ids: serde_json::Value| {
+        eventually(&format!("accepted {ids}"), || {
+            let ewe = object(ns, "bes/ewe-1");
+            let found = &ewe["status"]["diagnosis"]["accepted"];
+            let found = if found.is_null() { json!([]) } else { found.clone() };
+            if found == ids {
+                Ok(ewe)
+            } else {
+                Err(ewe["status"].to_string())
+            }
+        })
+    };
+    // Of the load balancer, for all of its backend servers; and of one alone.
+    for object in ["elb/gate", "bes/ewe-1"] {
+        kubectl(&[
+            "annotate",
+            object,
+            "elb-doctor.dev/accept=check_hc_config_port",
+            "-n",
+            ns,
+        ]);
+        let fine = accepted(json!(["check_hc_config_port"]));
+        assert_eq!(condition(&fine, "Diagnosed"), "True/NoFaultFound");
+        assert_eq!(condition(&fine, "FaultFound"), "False/NoFaultFound");
+        assert_eq!(
+            (
+                &fine["status"]["diagnosis"]["failed"],
+                &fine["status"]["diagnosis"]["impact"]
+            ),
+            (&json!(0), &json!("None"))
+        );
+        kubectl(&["annotate", object, "elb-doctor.dev/accept-", "-n", ns]);
+        let faulty = accepted(json!([]));
+        assert_eq!(condition(&faulty, "Diagnosed"), "True/FaultsFound");
+    }
+}
+
+#[test]
 fn what_is_missing_is_waited_for() {
     let ns = "waits";
     doctor();
