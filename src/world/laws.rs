@@ -56,8 +56,8 @@ fn cidr() -> impl Strategy<Value = &'static str> {
 
 fn content(kind: Kind) -> BoxedStrategy<Value> {
     match kind {
-        Kind::LoadBalancer => (any::<bool>(), any::<bool>(), any::<bool>(), prop::collection::vec(name(Kind::Subnet), 0..3), any::<bool>())
-            .prop_map(|(shared, enabled, listens, subnets, exact)| {
+        Kind::LoadBalancer => (any::<bool>(), any::<bool>(), any::<bool>(), prop::collection::vec(name(Kind::Subnet), 0..3), any::<bool>(), port())
+            .prop_map(|(shared, enabled, listens, subnets, exact, port)| {
                 let groups: &[&str] = if listens { &["herd"] } else { &[] };
                 let sources: &[&str] = if exact { &["10.2.0.7"] } else { &[] };
                 json!({"spec": {
@@ -65,7 +65,7 @@ fn content(kind: Kind) -> BoxedStrategy<Value> {
                     "healthCheckSources": sources,
                     "backendSubnetRefs": subnets.into_iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
                     "listeners": [{"name": "l", "protocol": "TCP", "port": 80, "backendServerGroups": groups}],
-                    "backendServerGroups": [{"name": "herd", "protocol": "TCP", "healthCheck": {"protocol": "TCP", "enabled": enabled}}],
+                    "backendServerGroups": [{"name": "herd", "protocol": "TCP", "healthCheck": {"protocol": "TCP", "enabled": enabled, "port": port}}],
                 }})
             })
             .boxed(),
@@ -123,6 +123,43 @@ fn content(kind: Kind) -> BoxedStrategy<Value> {
             })
             .boxed(),
     }
+}
+
+/// A health check port.
+fn port() -> impl Strategy<Value = Option<u16>> {
+    prop::option::weighted(0.3, Just(8081))
+}
+
+/// What is there before: anything, or two backend servers that are diagnosed with a little that differs.
+fn before() -> impl Strategy<Value = Vec<Change>> {
+    let diagnosed = (port(), prop::collection::vec(change(), 0..5)).prop_map(|(port, more)| {
+        let rules = json!([{"name": "in", "direction": "Ingress"}, {"name": "out", "direction": "Egress"}]);
+        let member = json!({"spec": {
+            "loadBalancerRef": {"name": "gate"}, "backendServerGroup": "herd", "address": "10.1.0.9", "port": 8080,
+            "subnetRef": {"name": "lawn"}, "securityGroupRefs": [{"name": "hedge"}],
+        }, "status": {"health": {"state": "Unhealthy"}, "conditions": []}});
+        let gate = json!({"spec": {
+            "type": "Dedicated", "backendSubnetRefs": [{"name": "lane"}, {"name": "field"}],
+            "listeners": [{"name": "l", "protocol": "TCP", "port": 80, "backendServerGroups": ["herd"]}],
+            "backendServerGroups": [{"name": "herd", "protocol": "TCP", "healthCheck": {"protocol": "TCP", "port": port}}],
+        }});
+        let subnet = |name, cidr: &str| Change::Set(Kind::Subnet, name, json!({"spec": {"cidrs": [cidr]}}));
+        let mut out = vec![
+            subnet("lawn", "10.1.0.0/24"),
+            subnet("lane", "10.2.0.0/24"),
+            subnet("field", "10.3.0.0/24"),
+            Change::Set(Kind::SecurityGroup, "hedge", json!({"spec": {"rules": rules}})),
+            Change::Set(Kind::LoadBalancer, "gate", gate),
+            Change::Set(Kind::BackendServer, "plum", member.clone()),
+            Change::Set(Kind::BackendServer, "pear", member),
+        ];
+        for group in ["bees", "wasps"] {
+            out.push(Change::Set(Kind::AddressGroup, group, json!({"spec": {"addresses": ["10.2.0.7"]}})));
+        }
+        out.extend(more);
+        out
+    });
+    prop_oneof![1 => prop::collection::vec(change(), 4..30), 2 => diagnosed]
 }
 
 fn remote() -> impl Strategy<Value = (&'static str, Value, bool)> {
@@ -279,7 +316,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn everyone_whose_state_differs_is_affected(before in prop::collection::vec(change(), 4..30), change in change()) {
+    fn everyone_whose_state_differs_is_affected(before in before(), change in change()) {
         let mut world = built(&before);
         let old = states(&world);
         let mut affected = make(&mut world, &change);
@@ -292,8 +329,33 @@ proptest! {
     }
 
     #[test]
+    fn everyone_whose_state_differs_by_an_annotation_is_affected(
+        before in before(), balancer in any::<bool>(), ids in accepted(),
+    ) {
+        let mut world = built(&before);
+        let old = states(&world);
+        let annotations = Some([(ACCEPT_ANNOTATION.to_owned(), ids.to_owned())].into());
+        let key = |name| Key::new(NAMESPACE, name);
+        let incoming: Incoming = if balancer {
+            let Some(mut object) = world.load_balancer(&key("gate")).map(|object| (**object).clone()) else { return Ok(()) };
+            object.metadata.annotations = annotations;
+            object.into()
+        } else {
+            let Some(mut object) = world.backend_server(&key("plum")).map(|object| (**object).clone()) else { return Ok(()) };
+            object.metadata.annotations = annotations;
+            object.into()
+        };
+        let mut affected = world.set(incoming);
+        for ((kind, key), state) in &states(&world) {
+            if old.get(&(*kind, key.clone())) != Some(state) {
+                prop_assert!(is_affected(&mut affected, *kind, key), "{kind} {key} differs: {affected:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_fork_leaves_the_original_and_equals_a_world_built_from_scratch(
-        before in prop::collection::vec(change(), 4..30), then in prop::collection::vec(change(), 1..8),
+        before in before(), then in prop::collection::vec(change(), 1..8),
     ) {
         let world = built(&before);
         let (old, old_sizes) = (states(&world), sizes(&world));
