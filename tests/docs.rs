@@ -73,6 +73,10 @@ fn a_check_is_named_in_its_row_and_its_sentence_and_nowhere_else_in_the_code() {
                 folders.push(path);
                 continue;
             }
+            // The laws are tests, too.
+            if path.file_name().unwrap().to_string_lossy().starts_with("laws") {
+                continue;
+            }
             let code = std::fs::read_to_string(&path).unwrap();
             let code = code.split("\nmod tests {").next().unwrap();
             let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();

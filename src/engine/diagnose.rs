@@ -114,9 +114,13 @@ pub(crate) fn diagnose_within(case: &Case, work: &mut Work) -> Result<Verdict, T
     } else {
         Impact::None
     };
-    let port_fix = match outcomes.get(CheckId::HealthCheckPort) {
-        Outcome::Failed(_) => port_fix(case, dropped, work),
-        Outcome::Passed | Outcome::NotApplicable(_) => None,
+    let port_differs = outcomes
+        .findings()
+        .any(|(_, finding)| matches!(finding, Finding::Configuration { .. }));
+    let port_fix = if port_differs {
+        port_fix(case, dropped, work)
+    } else {
+        None
     };
     Ok(Verdict {
         outcomes,
