@@ -26,6 +26,12 @@ struct Answer {
     diagnosed: String,
     /// Ids of the failed items, in table order.
     failed: Vec<String>,
+    /// Ids of what was found beyond the items.
+    #[serde(default)]
+    beyond: Vec<String>,
+    /// Ids of what is accepted.
+    #[serde(default)]
+    accepted: Vec<String>,
     /// Of all items together; absent where the diagnosis is refused.
     impact: Option<String>,
     /// Part of the probes that do not complete; absent where the diagnosis is refused.
@@ -111,14 +117,21 @@ fn answer(status: &Value) -> Answer {
         other => panic!("{other:?} is no condition's status"),
     };
     let text = |field: &str| status["diagnosis"][field].as_str().map(str::to_owned);
-    let checks = status["diagnosis"]["checks"].as_array().cloned().unwrap_or_default();
+    let list = |field: &str| status["diagnosis"][field].as_array().cloned().unwrap_or_default();
+    let ids = |field: &str| {
+        let checks = list(field);
+        checks
+            .iter()
+            .map(|check| check["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let accepted = list("accepted");
     Answer {
         health: health.to_owned(),
         diagnosed: condition("Diagnosed")["reason"].as_str().unwrap().to_owned(),
-        failed: checks
-            .iter()
-            .map(|check| check["id"].as_str().unwrap().to_owned())
-            .collect(),
+        failed: ids("checks"),
+        beyond: ids("beyond"),
+        accepted: accepted.iter().map(|id| id.as_str().unwrap().to_owned()).collect(),
         impact: text("impact"),
         dropped_share: text("droppedShare"),
     }

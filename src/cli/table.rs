@@ -94,14 +94,21 @@ impl Page {
     fn report(&mut self, title: &str, report: &Report, namespace: &str) {
         let (beyond, items): (Vec<_>, Vec<_>) = report.findings.faults().partition(|found| found.is_beyond());
         let accepted = report.findings.accepted();
-        let verdict = if items.is_empty() && beyond.is_empty() {
-            styled(GREEN, &format!("no fault in {} items", CheckId::COUNT))
-        } else {
-            let mut text = format!("{} of {} items failed", items.len(), CheckId::COUNT);
-            if !beyond.is_empty() {
-                let _ = write!(text, ", {} beyond them", count(beyond.len(), "fault"));
-            }
-            styled(RED, &text)
+        let verdict = match (items.len(), beyond.len(), accepted.len()) {
+            (0, 0, 0) => styled(GREEN, &format!("no fault in {} items", CheckId::COUNT)),
+            (0, 0, accepted) => styled(
+                GREEN,
+                &format!("no fault in {} items, {accepted} accepted", CheckId::COUNT),
+            ),
+            (0, beyond, _) => styled(
+                RED,
+                &format!("{} beyond the {} items", count(beyond, "fault"), CheckId::COUNT),
+            ),
+            (items, 0, _) => styled(RED, &format!("{items} of {} items failed", CheckId::COUNT)),
+            (items, beyond, _) => styled(
+                RED,
+                &format!("{items} of {} items failed, {beyond} beyond", CheckId::COUNT),
+            ),
         };
         let _ = writeln!(self.text, "{title}  {verdict}");
         self.traffic(report);
@@ -109,20 +116,13 @@ impl Page {
             self.text.push('\n');
             self.block(report, &block, namespace);
         }
-        for fix in &report.fixes {
-            self.text.push('\n');
-            self.fix(report, fix, namespace);
-        }
-        if let Some(removal) = &report.port_removal {
-            self.text.push('\n');
-            self.port_removal(removal, namespace);
-        }
-        if !report.next_steps.is_empty() {
-            self.text.push('\n');
-            let _ = writeln!(self.text, "  {}", styled(BOLD, "What remains, most likely first"));
-            for (i, step) in report.next_steps.iter().enumerate() {
-                self.paragraph(&format!("  {}. ", i + 1), "     ", &words::steps::step(report, step));
-            }
+        // Where no probe is dropped, a fix is no cure: what remains comes first.
+        if report.dropped.is_none() {
+            self.next_steps(report);
+            self.fixes(report, namespace);
+        } else {
+            self.fixes(report, namespace);
+            self.next_steps(report);
         }
         let accepted = accepted
             .iter()
@@ -132,6 +132,27 @@ impl Page {
             self.text.push('\n');
             for note in &notes {
                 self.paragraph("  Note: ", "        ", note);
+            }
+        }
+    }
+
+    fn fixes(&mut self, report: &Report, namespace: &str) {
+        for fix in &report.fixes {
+            self.text.push('\n');
+            self.fix(report, fix, namespace);
+        }
+        if let Some(removal) = &report.port_removal {
+            self.text.push('\n');
+            self.port_removal(removal, namespace);
+        }
+    }
+
+    fn next_steps(&mut self, report: &Report) {
+        if !report.next_steps.is_empty() {
+            self.text.push('\n');
+            let _ = writeln!(self.text, "  {}", styled(BOLD, "What remains, most likely first"));
+            for (i, step) in report.next_steps.iter().enumerate() {
+                self.paragraph(&format!("  {}. ", i + 1), "     ", &words::steps::step(report, step));
             }
         }
     }
@@ -266,7 +287,13 @@ impl Page {
             styled(YELLOW, "not verified")
         };
         let head = styled(BOLD, "Fix");
-        let _ = writeln!(self.text, "  {head}  {object} ({verified})");
+        let mut lines = wrap(object, self.width.saturating_sub(7 + " (verified)".len()).max(20));
+        let last = lines.pop().unwrap_or_default();
+        let _ = write!(self.text, "  {head}  ");
+        for line in lines {
+            let _ = write!(self.text, "{line}\n       ");
+        }
+        let _ = writeln!(self.text, "{last} ({verified})");
     }
 
     /// The command that makes the change. Never wrapped: it is there to be copied.

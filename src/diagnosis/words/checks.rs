@@ -2,7 +2,7 @@
 
 use crate::{
     api::v1alpha1::ACCEPT_ANNOTATION,
-    engine::{CheckId, Dimension, Has, Layer, Leg, Nearest, RuleFinding, format_address},
+    engine::{CheckId, Dimension, Has, Impact, Layer, Leg, Nearest, RuleFinding, format_address},
     text::{clean_for_json, shell_word},
 };
 
@@ -47,7 +47,9 @@ pub fn suggestion(report: &Report, found: &Found<'_>) -> String {
 pub fn advice(report: &Report, found: &Found<'_>, namespace: &str) -> String {
     let change = change(report, found, Some(namespace));
     match found.what {
-        What::Rules(_) if report.fix_of(found).is_some() => format!("{change} below"),
+        What::Rules(_) if found.impact() > Impact::Advisory && report.fix_of(found).is_some() => {
+            format!("{change} below")
+        }
         What::Rules(_) | What::Port { .. } => change,
     }
 }
@@ -58,8 +60,23 @@ pub fn explain(check: CheckId) -> String {
 }
 
 fn change(report: &Report, found: &Found<'_>, namespace: Option<&str>) -> String {
+    let fixed = report.fix_of(found).is_some();
     match found.what {
-        What::Rules(_) if report.fix_of(found).is_some() => "Apply the fix".to_owned(),
+        // It stops no probe: there is no need to change anything.
+        What::Rules(_) if found.impact() <= Impact::Advisory => {
+            let clear = match (fixed, namespace) {
+                (true, Some(_)) => "apply the fix below",
+                (true, None) => "apply the fix",
+                (false, _) => "add a rule that allows it",
+            };
+            // A status says in few words what the page about the check says with the command.
+            let accept = match namespace {
+                Some(_) => format!("accept it: {}", accept(report, found.check, namespace)),
+                None => "accept it".to_owned(),
+            };
+            format!("It drops no probe, so it is not the cause. To clear it, {clear} or {accept}")
+        }
+        What::Rules(_) if fixed => "Apply the fix".to_owned(),
         What::Rules(_) => "Add a rule that allows it".to_owned(),
         What::Port { port, own } => {
             let taken = if report.port_removal.is_some() {
@@ -133,18 +150,33 @@ fn failure(report: &Report, failed: &Found<'_>) -> String {
         }
         CheckId::NetworkAclInboundDestination => format!("to {local}, the address of {server}"),
         CheckId::NetworkAclOutboundSource => format!("from {local}, the address of {server}"),
-        CheckId::LoadBalancerAclOutbound => format!("from {blocked} to port {} of {server}", traffic.port),
-        CheckId::LoadBalancerAclInbound => format!("from {server} back to {blocked}"),
-        CheckId::SecurityGroupReplyOutbound => format!("from {server} back to {blocked}"),
+        CheckId::LoadBalancerAclOutbound => {
+            let port = if found.leg.has_ports() {
+                format!(" to port {}", traffic.port)
+            } else {
+                String::new()
+            };
+            return format!(
+                "{rules} do not allow probes from {blocked}{port}{}.",
+                both(report, found)
+            );
+        }
+        CheckId::LoadBalancerAclInbound | CheckId::SecurityGroupReplyOutbound => {
+            return format!("{rules} do not allow replies to {blocked}{}.", both(report, found));
+        }
         // No rules judge it: its sentence stands above.
         CheckId::HealthCheckPort => return check.page_reason().to_owned(),
     };
-    let both = if found.both_legs {
+    format!("{rules} do not allow traffic {what}{}.", both(report, found))
+}
+
+/// The legs, where both fail.
+fn both(report: &Report, found: &RuleFinding) -> String {
+    if found.both_legs {
         format!(" ({})", legs(report, found))
     } else {
         String::new()
-    };
-    format!("{rules} do not allow traffic {what}{both}.")
+    }
 }
 
 /// The legs that fail.
@@ -216,7 +248,10 @@ fn hint(report: &Report, found: &RuleFinding, nearest: &Nearest) -> Option<Strin
         Dimension::LocalPort => report.traffic.port.to_string(),
     };
     let dimension = values::dimension_name(values::dimension(found.layer, found.direction, *only));
-    Some(format!("rule {rule} has {dimension} {has}, not {needed}"))
+    // One port, or several.
+    let several = matches!(only, Dimension::LocalPort | Dimension::RemotePort) && has.parse::<u16>().is_err();
+    let s = if several { "s" } else { "" };
+    Some(format!("rule {rule} has {dimension}{s} {has}, not {needed}"))
 }
 
 /// The allow rule that comes nearest, and why it does not allow the packet; nothing where there is none.
