@@ -29,3 +29,62 @@ pub fn too_intricate(case: &Case, TooIntricate { layer, direction, end }: TooInt
     };
     format!("{object}: these rules are too intricate to judge; fewer rules, or rules that overlap less, would do")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Family, HealthCheckPorts, LoadBalancerEnd, RuleSet, SpanSet, Traffic};
+
+    fn rules(name: &str) -> Rules {
+        Rules {
+            set: RuleSet::new(name).into(),
+            groups: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_object_of_each_layer_is_named() {
+        let end = |name: &str| LoadBalancerEnd {
+            subnet: "lb".into(),
+            prefixes: Vec::new(),
+            rules: rules(name),
+            stateful: true,
+        };
+        let case = Case {
+            traffic: Traffic {
+                family: Family::V4,
+                legs: Vec::new(),
+                sources: SpanSet::default(),
+                local: 0,
+                port: 80,
+            },
+            health_check_ports: HealthCheckPorts::default(),
+            backend_port: 80,
+            security_groups: SecurityGroupState::Groups {
+                groups: vec![rules("base"), rules("web")],
+                stateful: false,
+            },
+            network_acl: NetworkAclState::InForce {
+                rules: rules("inner"),
+                stateful: true,
+            },
+            load_balancer_ends: vec![end("outer-a"), end("outer-b")],
+            subnet: Vec::new(),
+        };
+        let object = |layer, direction, end| {
+            let text = too_intricate(&case, TooIntricate { layer, direction, end });
+            text.split(": ").next().unwrap_or_default().to_owned()
+        };
+        let (inbound, outbound) = (Direction::Ingress, Direction::Egress);
+        assert_eq!(
+            object(Layer::NetworkAcl, inbound, None),
+            "NetworkACL inner spec.ingress"
+        );
+        assert_eq!(
+            object(Layer::LoadBalancerAcl, outbound, Some(1)),
+            "NetworkACL outer-b spec.egress"
+        );
+        let groups = "SecurityGroups base, web spec.rules (Egress)";
+        assert_eq!(object(Layer::SecurityGroupReply, outbound, None), groups);
+    }
+}
