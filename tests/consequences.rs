@@ -111,6 +111,23 @@ impl Example {
         self
     }
 
+    /// The same stage with one object more.
+    fn also(mut self, kind: &str, name: &str, spec: Value) -> Self {
+        self.world.push(object(kind, name, spec));
+        self
+    }
+
+    /// The same stage where this object accepts findings.
+    fn accepting(mut self, kind: &str, ids: &str) -> Self {
+        let object = self
+            .world
+            .iter_mut()
+            .find(|o| o["kind"] == kind)
+            .expect("the stage has it");
+        object["metadata"]["annotations"] = json!({ "elb-doctor.dev/accept": ids });
+        self
+    }
+
     /// The same stage with a `UDP_CONNECT` check, which has two legs.
     fn over_udp(self) -> Self {
         let group = json!([{ "name": "servers", "protocol": "UDP", "healthCheck": { "protocol": "UDP_CONNECT" } }]);
@@ -139,6 +156,49 @@ impl Example {
         let said: Vec<String> = self.diagnosis().checks.into_iter().map(|check| check.id).collect();
         assert_eq!(said, ids, "the product");
         product::compare(&self.world).expect("product and independent reading agree in all evidence");
+        self
+    }
+
+    /// Exactly this is found beyond the items.
+    #[track_caller]
+    fn finds_beyond(self, ids: &[&str]) -> Self {
+        let Outcome::Ran(read) = judge(Manifests(&self.world), SHARED, "server").outcome else {
+            panic!("the independent reading refuses")
+        };
+        let beyond: Vec<&str> = read.beyond.iter().map(|finding| finding.id).collect();
+        assert_eq!(beyond, ids, "the independent reading");
+        let diagnosis = self.diagnosis();
+        let said: Vec<&str> = diagnosis.beyond.iter().map(|finding| finding.id.as_str()).collect();
+        assert_eq!(said, ids, "the product");
+        assert_eq!(diagnosis.failed as usize, diagnosis.checks.len() + said.len());
+        self
+    }
+
+    #[track_caller]
+    fn blocks_beyond(self, at: usize, values: &[&str], share: &str, impact: ItemImpact) -> Self {
+        let diagnosis = self.diagnosis();
+        let blocked = diagnosis.beyond[at].blocked.as_ref().expect("a blocked set");
+        assert_eq!(
+            (blocked.values.as_slice(), blocked.share.as_str()),
+            (values.map_to_strings().as_slice(), share)
+        );
+        assert_eq!(diagnosis.beyond[at].impact, impact);
+        self
+    }
+
+    #[track_caller]
+    fn accepts(self, ids: &[&str]) -> Self {
+        assert_eq!(self.diagnosis().accepted, ids.map_to_strings());
+        self
+    }
+
+    #[track_caller]
+    fn notes(self, what: &str) -> Self {
+        let notes = self.diagnosis().notes;
+        assert!(
+            notes.iter().any(|note| note.contains(what)),
+            "no note about {what}: {notes:?}"
+        );
         self
     }
 
@@ -354,12 +414,13 @@ fn an_acl_for_one_probe_subnet_fails_the_inbound_source_item() {
 #[test]
 fn an_acl_for_high_source_ports_alone_fails_the_source_port_item() {
     with_acl(
-        "[{ name: r, action: Allow, protocol: tcp, sourcePorts: '13108-65535' }]",
+        "[{ name: r, action: Allow, protocol: tcp, sourcePorts: '17152-65535' }]",
         ALL,
     )
     .fails(&["acl_check_hc_source_port_ingress"])
-    .blocks(0, &["1-13107"], "0.2", ItemImpact::Intermittent)
-    .drops("0.2", DiagnosisImpact::Intermittent);
+    // A quarter of 1024-65535.
+    .blocks(0, &["1-17151"], "0.25", ItemImpact::Intermittent)
+    .drops("0.25", DiagnosisImpact::Intermittent);
 }
 
 #[test]
@@ -441,7 +502,8 @@ fn an_acl_for_ephemeral_ports_alone_fails_the_outbound_destination_port_item() {
         "[{ name: r, action: Allow, protocol: tcp, destinationPorts: '1024-65535' }]",
     )
     .fails(&["acl_check_hc_dest_port_egress"])
-    .blocks(0, &["1-1023"], "0.0156099794003", ItemImpact::Intermittent);
+    .blocks(0, &["1-1023"], "0", ItemImpact::Advisory)
+    .drops("0", DiagnosisImpact::Advisory);
 }
 
 #[test]
@@ -574,6 +636,294 @@ fn over_ipv6_icmp_means_icmpv6() {
     .fails(&[]);
 }
 
+// Likely packets: no prober sends from a port below 1024.
+
+#[test]
+fn an_acl_that_opens_the_ports_from_1024_fails_the_source_port_item_as_advice() {
+    with_acl(
+        "[{ name: r, action: Allow, protocol: tcp, sourcePorts: '1024-65535', destinationPorts: '8080' }]",
+        ALL,
+    )
+    .fails(&["acl_check_hc_source_port_ingress"])
+    .blocks(0, &["1-1023"], "0", ItemImpact::Advisory)
+    .drops("0", DiagnosisImpact::Advisory);
+}
+
+#[test]
+fn an_acl_that_denies_half_of_the_likely_ports_drops_one_half() {
+    with_acl(
+        "[{ name: drop, action: Deny, protocol: tcp, sourcePorts: '1024-33279' }, { name: pass, action: Allow }]",
+        ALL,
+    )
+    .fails(&["acl_check_hc_source_port_ingress"])
+    .blocks(0, &["1024-33279"], "0.5", ItemImpact::Intermittent)
+    .drops("0.5", DiagnosisImpact::Intermittent);
+}
+
+#[test]
+fn an_item_that_fails_for_unlikely_ports_alone_is_advice_whatever_the_item() {
+    // From ports below 1024 to another server only: the destination item fails, for no likely probe.
+    with_acl(
+        "[{ name: other, action: Allow, protocol: tcp, sourcePorts: '1-1023', destination: { cidr: 192.168.1.11/32 } },
+          { name: high, action: Allow, protocol: tcp, sourcePorts: '1024-65535' }]",
+        ALL,
+    )
+    .fails(&["acl_check_hc_dest_ip_ingress"])
+    .blocks(0, &["192.168.1.10/32"], "0", ItemImpact::Advisory)
+    .drops("0", DiagnosisImpact::Advisory);
+}
+
+#[test]
+fn every_icmp_packet_is_likely() {
+    with_acl("[{ name: u, action: Allow, protocol: udp }]", ALL)
+        .but(
+            "SecurityGroup",
+            "/rules",
+            json!([{ "name": "in", "direction": "Ingress" }, { "name": "out", "direction": "Egress" }]),
+        )
+        .over_udp()
+        .fails(&["acl_check_hc_protocol_ingress"])
+        .blocks(0, &["icmp"], "1", ItemImpact::Blocks);
+}
+
+/// The smallest likely packet of a host: neither 192.168.0.0 nor port 1.
+#[test]
+fn a_witness_looks_like_a_packet() {
+    let example = with_acl("[]", ALL).fails(&[
+        "acl_check_hc_protocol_ingress",
+        "acl_check_hc_source_ip_ingress",
+        "acl_check_hc_source_port_ingress",
+        "acl_check_hc_dest_ip_ingress",
+        "acl_check_hc_dest_port_ingress",
+    ]);
+    let witness = example.diagnosis().checks[0].witness.clone().expect("a witness");
+    assert_eq!(
+        (witness.source.as_deref(), witness.source_port),
+        (Some("192.168.0.1"), Some(1024))
+    );
+}
+
+#[test]
+fn the_closest_rule_among_equals_names_the_health_check_port() {
+    let example = with_inbound(
+        "[{ name: any, direction: Ingress, remote: { cidr: 10.0.0.0/8 } },
+          { name: web, direction: Ingress, protocol: tcp, ports: '8080', remote: { cidr: 172.16.0.0/12 } }]",
+    )
+    .fails(&["security_group_check_hc_source_ip_ingress"]);
+    let nearest = example.diagnosis().checks[0].nearest.clone().expect("a nearest rule");
+    assert_eq!(nearest.rule, "web");
+}
+
+// Abstract addresses of security groups.
+
+/// Both halves of IPv4 are denied: what the open rule still allows is the abstract address alone, and the protocol item passes.
+#[test]
+fn a_group_named_by_a_rule_of_the_other_family_is_an_address_that_the_whole_prefix_holds() {
+    with_inbound(
+        "[{ name: low, direction: Ingress, action: Deny, remote: { cidr: 0.0.0.0/1 } },
+          { name: high, direction: Ingress, action: Deny, remote: { cidr: 128.0.0.0/1 } },
+          { name: all, direction: Ingress, priority: 2, remote: { cidr: 0.0.0.0/0 } },
+          { name: own, direction: Ingress, ethertype: IPv6, remote: { securityGroupRef: { name: group } } }]",
+    )
+    .fails(&["security_group_check_hc_source_ip_ingress"]);
+}
+
+// The network ACL at the load balancer's end.
+
+#[test]
+fn the_acl_where_probes_come_from_must_let_them_out() {
+    with_inbound(PROBES)
+        .also("NetworkACL", "far", json!({ "subnetRefs": [{ "name": "probes-b" }] }))
+        .fails(&[])
+        .finds_beyond(&["load_balancer_acl_egress"])
+        .blocks_beyond(0, &["192.168.2.0/24"], "0.5", ItemImpact::Intermittent)
+        .drops("0.5", DiagnosisImpact::Intermittent);
+}
+
+#[test]
+fn a_stateless_acl_where_probes_come_from_must_let_replies_in() {
+    let spec = |stateful| {
+        json!({
+            "stateful": stateful, "subnetRefs": [{ "name": "probes-a" }, { "name": "probes-b" }],
+            "egress": yaml(ALL),
+            "ingress": yaml("[{ name: r, action: Allow, protocol: tcp, sourcePorts: '8080', destinationPorts: '1024-65535' }]"),
+        })
+    };
+    with_inbound(PROBES)
+        .also("NetworkACL", "far", spec(true))
+        .fails(&[])
+        .finds_beyond(&[]);
+    with_inbound(PROBES)
+        .also("NetworkACL", "far", spec(false))
+        .fails(&[])
+        .finds_beyond(&["load_balancer_acl_ingress", "load_balancer_acl_ingress"])
+        .blocks_beyond(0, &["192.168.0.0/24"], "0", ItemImpact::Advisory)
+        .drops("0", DiagnosisImpact::Advisory);
+}
+
+#[test]
+fn two_acls_at_the_load_balancers_end_are_not_judged_and_noted() {
+    with_inbound(PROBES)
+        .also("NetworkACL", "far", json!({ "subnetRefs": [{ "name": "probes-b" }] }))
+        .also(
+            "NetworkACL",
+            "older",
+            json!({ "enabled": false, "subnetRefs": [{ "name": "probes-b" }] }),
+        )
+        .fails(&[])
+        .finds_beyond(&[])
+        .notes("older");
+}
+
+#[test]
+fn a_server_inside_a_subnet_of_the_load_balancer_is_exempt_from_its_acl() {
+    with_inbound(PROBES)
+        .also("NetworkACL", "far", json!({ "subnetRefs": [{ "name": "probes-b" }] }))
+        .but("BackendServer", "/address", json!("192.168.2.9"))
+        .fails(&[])
+        .finds_beyond(&[]);
+}
+
+#[test]
+fn probes_to_the_shared_prefix_leave_without_a_rule() {
+    with_inbound(PROBES)
+        .also("NetworkACL", "far", json!({ "subnetRefs": [{ "name": "probes-b" }] }))
+        .but("BackendServer", "/address", json!("100.125.9.9"))
+        .fails(&[])
+        .finds_beyond(&[]);
+}
+
+#[test]
+fn one_acl_at_both_ends_is_judged_at_both() {
+    let spec = json!({
+        "subnetRefs": [{ "name": "app" }, { "name": "probes-a" }, { "name": "probes-b" }],
+        "ingress": yaml(ALL), "egress": yaml("[{ name: r, action: Allow, protocol: udp }]"),
+    });
+    with_inbound(PROBES)
+        .also("NetworkACL", "one", spec)
+        .fails(&["acl_check_hc_protocol_egress"])
+        .finds_beyond(&["load_balancer_acl_egress", "load_balancer_acl_egress"])
+        .drops("1", DiagnosisImpact::Blocks);
+}
+
+#[test]
+fn an_address_group_of_an_acl_at_the_load_balancers_end_must_be_there_also_when_the_acl_is_off() {
+    let spec = |enabled| {
+        json!({
+            "enabled": false, "subnetRefs": [{ "name": "probes-b" }],
+            "egress": [{ "name": "r", "action": "Allow", "enabled": enabled, "source": { "addressGroupRef": { "name": "gone" } } }],
+        })
+    };
+    with_inbound(PROBES)
+        .also("NetworkACL", "far", spec(true))
+        .refuses("ReferenceNotFound");
+    with_inbound(PROBES).also("NetworkACL", "far", spec(false)).fails(&[]);
+}
+
+#[test]
+fn a_wrong_value_in_an_acl_at_the_load_balancers_end_is_an_invalid_spec() {
+    let egress = json!([{ "name": "r", "action": "Allow", "source": { "cidr": "192.168.2.1/24" } }]);
+    with_inbound(PROBES)
+        .also(
+            "NetworkACL",
+            "far",
+            json!({ "subnetRefs": [{ "name": "probes-b" }], "egress": egress }),
+        )
+        .refuses("InvalidSpec");
+}
+
+// Stateless security groups.
+
+#[test]
+fn replies_of_stateless_groups_need_a_rule_for_the_ports_that_probes_come_from() {
+    let outbound = "[{ name: out, direction: Egress, protocol: tcp, ports: '8080' }]";
+    with_group(PROBES, outbound)
+        .fails(&[])
+        .finds_beyond(&[])
+        .drops("0", DiagnosisImpact::None);
+    with_group(PROBES, outbound)
+        .but("SecurityGroup", "/stateful", json!(false))
+        .fails(&[])
+        .finds_beyond(&["security_group_reply_egress"])
+        .blocks_beyond(
+            0,
+            &["192.168.0.0/24", "192.168.2.0/24"],
+            "0.99998449900",
+            ItemImpact::Intermittent,
+        );
+}
+
+#[test]
+fn outbound_items_of_stateless_groups_are_advice_and_the_finding_beyond_is_not() {
+    with_group(PROBES, "[]")
+        .but("SecurityGroup", "/stateful", json!(false))
+        .fails(&[
+            "security_group_check_hc_protocol_egress",
+            "security_group_check_hc_source_ip_egress",
+            "security_group_check_hc_port_egress",
+        ])
+        .blocks(0, &["tcp"], "1", ItemImpact::Advisory)
+        .finds_beyond(&["security_group_reply_egress"])
+        .blocks_beyond(0, &["192.168.0.0/24", "192.168.2.0/24"], "1", ItemImpact::Blocks)
+        .drops("1", DiagnosisImpact::Blocks);
+}
+
+#[test]
+fn stateless_groups_that_let_replies_to_likely_ports_leave_drop_nothing() {
+    with_group(
+        PROBES,
+        "[{ name: out, direction: Egress, protocol: tcp, ports: '1024-65535' }]",
+    )
+    .but("SecurityGroup", "/stateful", json!(false))
+    .fails(&[])
+    .finds_beyond(&["security_group_reply_egress"])
+    .blocks_beyond(0, &["192.168.0.0/24", "192.168.2.0/24"], "0", ItemImpact::Advisory)
+    .drops("0", DiagnosisImpact::Advisory);
+}
+
+// Accepting.
+
+#[test]
+fn an_accepted_advice_makes_no_fault() {
+    with_acl(
+        "[{ name: r, action: Allow, protocol: tcp, sourcePorts: '1024-65535' }]",
+        ALL,
+    )
+    .accepting("BackendServer", " acl_check_hc_source_port_ingress , nonsense")
+    .fails(&[])
+    .accepts(&["acl_check_hc_source_port_ingress"])
+    .notes("nonsense")
+    .drops("0", DiagnosisImpact::None);
+}
+
+#[test]
+fn a_finding_that_drops_probes_is_shown_though_it_is_accepted() {
+    with_acl(
+        "[{ name: r, action: Allow, protocol: tcp, sourcePorts: '17152-65535' }]",
+        ALL,
+    )
+    .accepting("LoadBalancer", "acl_check_hc_source_port_ingress,check_hc_config_port")
+    .fails(&["acl_check_hc_source_port_ingress"])
+    .accepts(&[])
+    .notes("acl_check_hc_source_port_ingress")
+    .drops("0.25", DiagnosisImpact::Intermittent);
+}
+
+#[test]
+fn findings_beyond_the_items_can_be_accepted_too() {
+    let spec = json!({
+        "subnetRefs": [{ "name": "probes-a" }],
+        "egress": yaml("[{ name: r, action: Allow, protocol: tcp, sourcePorts: '1024-65535' }]"),
+    });
+    with_inbound(PROBES)
+        .also("NetworkACL", "far", spec)
+        .accepting("LoadBalancer", "load_balancer_acl_egress")
+        .fails(&[])
+        .finds_beyond(&[])
+        .accepts(&["load_balancer_acl_egress"])
+        .drops("0", DiagnosisImpact::None);
+}
+
 // Layers together, and the configuration.
 
 #[test]
@@ -599,6 +949,28 @@ fn a_health_check_port_that_is_not_the_servers_fails_the_configuration_item() {
         .but("LoadBalancer", "/backendServerGroups", group)
         .fails(&["check_hc_config_port"])
         .drops("0", DiagnosisImpact::Advisory);
+}
+
+/// The groups allow 8080 alone, and 8081 is probed: without the port of its own the health check passes.
+#[test]
+fn the_fix_of_the_configuration_takes_the_port_away_where_that_drops_no_more() {
+    use elb_doctor::api::v1alpha1::FixKind;
+    let port = |example: Example| example.but("BackendServer", "/healthCheck", json!({ "port": 8081 }));
+    let kinds = |example: &Example| {
+        let fixes = example.diagnosis().fixes;
+        fixes
+            .iter()
+            .filter(|fix| fix.direction.is_none())
+            .map(|fix| fix.kind)
+            .collect::<Vec<_>>()
+    };
+    let helps = port(with_inbound(PROBES)).fails(&["security_group_check_hc_port_ingress", "check_hc_config_port"]);
+    assert_eq!(kinds(&helps), [FixKind::BackendServer]);
+    let harms = port(with_inbound(
+        "[{ name: probes, direction: Ingress, protocol: tcp, ports: '8081', remote: { cidr: 192.168.0.0/22 } }]",
+    ))
+    .fails(&["check_hc_config_port"]);
+    assert_eq!(kinds(&harms), []);
 }
 
 #[test]
