@@ -3,8 +3,8 @@
 //! becomes of each packet must be what the product says: witnesses are dropped, by the very rule that is named; packets
 //! next to them fare as predicted; after each fix the witness passes, and what is not health check traffic fares as before.
 //!
-//! Three namespaces stand in a row: the load balancer's, the border of the subnet (network ACL), the server's (security
-//! groups). They live only as long as a process of this test and leave nothing behind, however it ends.
+//! Four namespaces stand in a row: the load balancer's, the border of its subnets (their network ACLs), the border of the
+//! server's subnet (its network ACL), the server's (security groups). They live only as long as a process of this test and leave nothing behind, however it ends.
 //!
 //! Needs `nft`, `ip`, `unshare` and `nsenter`, and a kernel that lets this user make namespaces; anything else fails.
 //! `ELB_DOCTOR_WITHOUT_KERNEL=1` leaves this test out; `ELB_DOCTOR_KERNEL_WORLDS` says how many random worlds (40) and
@@ -74,6 +74,12 @@ const AT_LEAST: &[(&str, usize)] = &[
     ("witnesses healed", 40),
     ("fixes", 40),
     ("beside the health check, dropped before and after a fix", 40),
+    ("probes dropped by LoadBalancerACL", 40),
+    ("replies dropped by LoadBalancerACL", 20),
+    ("replies dropped by SecurityGroup", 20),
+    ("witnesses dropped: load_balancer_acl_egress", 20),
+    ("witnesses dropped: load_balancer_acl_ingress", 10),
+    ("witnesses dropped: security_group_reply_egress", 10),
     ("new outbound connections", 40),
     ("replies that leave in spite of an outbound finding", 10),
 ];

@@ -1,4 +1,4 @@
-//! Three network namespaces in a row: load balancer – border of the subnet – server. Each is held by a helper process and
+//! Four network namespaces in a row: load balancer – border of its subnets – border of the server's subnet – server. Each is held by a helper process and
 //! has no name, so that nothing is left when the helpers end, for whatever reason.
 
 use std::{
@@ -143,11 +143,12 @@ fn require_tools() {
     }
 }
 
-/// The three namespaces, joined.
+/// The four namespaces, joined.
 pub struct Row {
     // Dropped in this order: the first one's user namespace may own the others.
     server: Namespace,
     border: Namespace,
+    edge: Namespace,
     balancer: Namespace,
     balancer_addresses: BTreeSet<IpAddr>,
     server_address: Option<IpAddr>,
@@ -173,19 +174,20 @@ impl Row {
     pub fn new() -> Self {
         require_tools();
         let mut balancer = Namespace::new(None);
+        let mut edge = Namespace::new(Some(&balancer));
         let mut border = Namespace::new(Some(&balancer));
         let mut server = Namespace::new(Some(&balancer));
-        for namespace in [&mut balancer, &mut border, &mut server] {
+        for namespace in [&mut balancer, &mut edge, &mut border, &mut server] {
             for (path, value) in SETTINGS {
                 namespace.set(path, value);
             }
             namespace.ip(&["link set lo up".into()]);
         }
         // Next hops are fixed and their hardware addresses known, so that no neighbour discovery mixes with judged packets.
-        let joined = |name: &str, number: u8, namespace: &Namespace| {
+        let joined = |name: &str, number: u8, peer: &str, namespace: &Namespace| {
             format!(
                 "link add {name} address 02:00:00:00:00:0{number} type veth \
-                 peer name uplink address 02:00:00:00:00:0{} netns {}",
+                 peer name {peer} address 02:00:00:00:00:0{} netns {}",
                 number + 1,
                 namespace.process.id()
             )
@@ -207,14 +209,21 @@ impl Row {
             lines.push(format!("route replace ::/0 via fe80::{number} dev {device} onlink"));
             lines
         };
-        border.ip(&[joined("tolb", 1, &balancer), joined("toserver", 3, &server)]);
-        border.ip(&default("tolb", 2));
-        border.ip(&next_hop("toserver", 4));
+        edge.ip(&[joined("tolb", 1, "uplink", &balancer)]);
+        border.ip(&[
+            joined("tolb", 3, "toserver", &edge),
+            joined("toserver", 5, "uplink", &server),
+        ]);
+        edge.ip(&default("tolb", 2));
+        edge.ip(&next_hop("toserver", 3));
+        border.ip(&default("tolb", 4));
+        border.ip(&next_hop("toserver", 6));
         balancer.ip(&default("uplink", 1));
-        server.ip(&default("uplink", 3));
+        server.ip(&default("uplink", 5));
         Self {
             server,
             border,
+            edge,
             balancer,
             balancer_addresses: BTreeSet::new(),
             server_address: None,
@@ -230,6 +239,7 @@ impl Row {
 
     /// Sends packets through the rule sets and tells what became of each.
     pub fn send(&mut self, rendered: &Rendered, packets: &[Packet], server: IpAddr) -> Vec<Result<Fate, String>> {
+        self.edge.run(&["nft", "-f", "-"], &rendered.edge);
         self.border.run(&["nft", "-f", "-"], &rendered.border);
         self.server.run(&["nft", "-f", "-"], &rendered.server);
         self.give_addresses(packets, server);
@@ -257,6 +267,7 @@ impl Row {
             }
             if fates.iter().any(Option::is_none) {
                 let mut dropped = noted(&self.border.run(&["nft", "-jn", "list", "sets"], ""), rendered);
+                dropped.extend(noted(&self.edge.run(&["nft", "-jn", "list", "sets"], ""), rendered));
                 // The server's namespace is one of the two that are lent out above.
                 let at_server = match way {
                     Way::In => to.run(&["nft", "-jn", "list", "sets"], ""),
@@ -304,16 +315,18 @@ impl Row {
                 .chain([line("add", &server)])
                 .collect();
             self.server.ip(&lines);
-            let route = |verb: &str, address: &IpAddr| match address {
-                IpAddr::V4(a) => format!("route {verb} {a}/32 via 169.254.0.4 dev toserver onlink"),
-                IpAddr::V6(a) => format!("route {verb} {a}/128 via fe80::4 dev toserver onlink"),
-            };
-            let lines: Vec<_> = old
-                .iter()
-                .map(|a| route("del", a))
-                .chain([route("add", &server)])
-                .collect();
-            self.border.ip(&lines);
+            for (router, next) in [(&mut self.edge, 3), (&mut self.border, 6)] {
+                let route = |verb: &str, address: &IpAddr| match address {
+                    IpAddr::V4(a) => format!("route {verb} {a}/32 via 169.254.0.{next} dev toserver onlink"),
+                    IpAddr::V6(a) => format!("route {verb} {a}/128 via fe80::{next} dev toserver onlink"),
+                };
+                let lines: Vec<_> = old
+                    .iter()
+                    .map(|a| route("del", a))
+                    .chain([route("add", &server)])
+                    .collect();
+                router.ip(&lines);
+            }
         }
     }
 }

@@ -75,14 +75,18 @@ impl fmt::Display for Packet {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Layer {
     SecurityGroup,
+    /// At the border of the server's subnet.
     NetworkACL,
+    /// At the border of a subnet of the load balancer.
+    LoadBalancerACL,
 }
 
 /// Who drops, as the kernel's own record says.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Dropper {
     pub layer: Layer,
-    pub ingress: bool,
+    /// On the way to the server. At the load balancer's end those are the outbound rules.
+    pub inward: bool,
     /// Object, rule and its index; `None`: no rule matches.
     pub rule: Option<(String, String, usize)>,
 }

@@ -5,14 +5,14 @@
 //! the status tells those apart by the values of the source port's items.
 
 use elb_doctor::{
-    api::v1alpha1::{BackendServerStatus, FailedCheck, ItemImpact},
+    api::v1alpha1::{BackendServerStatus, FailedCheck},
     world::{Object, World},
 };
 use serde_json::{Value, json};
 
 use super::{
     oracle::{
-        manifests::{Manifests, list, name_of},
+        manifests::{Manifests, list, name_of, names, on, texts},
         product, values,
     },
     packet::{ICMP, ICMPV6, Layer, Packet, TCP, UDP, Way},
@@ -57,30 +57,44 @@ impl<'a> Product<'a> {
         let Some(diagnosis) = &status.diagnosis else {
             panic!("no diagnosis for {packet}: {:?}", status.conditions);
         };
-        let counts = |check: &&FailedCheck| match packet.way {
-            Way::In => check.impact != ItemImpact::Advisory,
-            Way::Out => check.id.ends_with("_egress"),
+        let replies_pass = self.acl_is_stateful();
+        // Where the rules of a finding stand in the packet's way.
+        let way = |id: &str| match (packet.way, id) {
+            (Way::In, "load_balancer_acl_egress") => Some(true),
+            (_, "load_balancer_acl_ingress") | (Way::In, "security_group_reply_egress") => Some(false),
+            // A reply is no packet of the outbound items of groups, nor of those of a stateful ACL.
+            (Way::In, id) if id.starts_with("acl_") && id.ends_with("_egress") => (!replies_pass).then_some(false),
+            (Way::Out, "load_balancer_acl_egress" | "security_group_reply_egress") => None,
+            (Way::Out, id) if id.ends_with("_egress") => Some(false),
+            (Way::In, id) if id.ends_with("_ingress") => Some(true),
+            _ => None,
         };
-        let direction = |suffix: &str, varying: &str, value: u16| {
-            let failed = diagnosis
-                .checks
-                .iter()
-                .filter(counts)
-                .filter(|check| check.id.ends_with(suffix));
-            verdict(failed, packet, varying, value)
+        let direction = |inward: bool, varying: &str, value: u16| {
+            let all = diagnosis.checks.iter().chain(&diagnosis.beyond);
+            verdict(
+                all.filter(|check| way(&check.id) == Some(inward)),
+                packet,
+                varying,
+                value,
+            )
         };
         let remote_port = match packet.way {
             Way::In => packet.source_port,
             Way::Out => packet.destination_port,
         };
         Forecast {
-            inbound: direction("_ingress", "acl_check_hc_source_port_ingress", remote_port),
-            outbound: direction("_egress", "acl_check_hc_dest_port_egress", remote_port),
+            inbound: direction(true, "acl_check_hc_source_port_ingress", remote_port),
+            outbound: direction(false, "acl_check_hc_dest_port_egress", remote_port),
         }
     }
 
+    fn acl_is_stateful(&self) -> bool {
+        let spec = &Manifests(self.manifests).find("BackendServer", self.backend).unwrap()["spec"];
+        acl(self.manifests, spec).is_none_or(|acl| on(&acl["spec"]["stateful"]))
+    }
+
     fn judges_by_source_port(&self) -> bool {
-        layers(self.manifests, self.backend).contains(&Layer::NetworkACL)
+        layers(self.manifests, self.backend) != [Layer::SecurityGroup]
     }
 
     fn narrowed(&mut self, packet: &Packet, port: u16) -> BackendServerStatus {
@@ -143,6 +157,8 @@ fn verdict<'a>(
     value: u16,
 ) -> Option<bool> {
     let mut open = false;
+    // Shares are about likely packets.
+    let knows_shares = !packet.has_ports() || value >= 1024;
     for check in failed {
         let (Some(blocked), Some(witness)) = (&check.blocked, &check.witness) else {
             continue;
@@ -150,8 +166,6 @@ fn verdict<'a>(
         if witness.protocol != packet.protocol_name() {
             // Of two legs that fail the UDP one is shown: of ICMP it says nothing then. Shown ICMP says that UDP is well.
             open |= packet.protocol == ICMP || packet.protocol == ICMPV6;
-        } else if blocked.share == "1" {
-            return Some(true);
         } else if check.id == varying {
             let ports = blocked.values.iter().flat_map(|text| values::ports(text).unwrap());
             let mut ports = ports.map(|(first, last)| first <= u128::from(value) && u128::from(value) <= last);
@@ -159,6 +173,10 @@ fn verdict<'a>(
                 return Some(true);
             }
             open |= blocked.omitted.is_some();
+        } else if knows_shares && blocked.share == "1" || check.id.starts_with("security_group_check") {
+            return Some(true);
+        } else if knows_shares && blocked.share == "0" {
+            // Only unlikely packets are dropped for this reason.
         } else {
             open = true;
         }
@@ -176,7 +194,58 @@ pub fn layers(manifests: &[Value], backend: &str) -> Vec<Layer> {
     if acl(manifests, spec).is_some_and(|acl| acl["spec"]["enabled"] != false) {
         layers.push(Layer::NetworkACL);
     }
+    if !ends(manifests, backend).is_empty() {
+        layers.push(Layer::LoadBalancerACL);
+    }
     layers
+}
+
+/// A subnet of the load balancer and the ACL in force there.
+pub struct End<'a> {
+    pub subnet: &'a str,
+    cidrs: Vec<&'a str>,
+    pub acl: &'a Value,
+}
+
+impl End<'_> {
+    pub fn ranges(&self, family: values::Family) -> Vec<values::Range> {
+        let all = self
+            .cidrs
+            .iter()
+            .map(|cidr| values::prefix(cidr).expect("a right prefix"));
+        all.filter(|(of, _)| *of == family).map(|(_, range)| range).collect()
+    }
+
+    pub fn is_stateful(&self) -> bool {
+        on(&self.acl["spec"]["stateful"])
+    }
+}
+
+/// "For each backend subnet `X` of a Dedicated load balancer that … is not the server's own subnet and has an ACL in force";
+/// "Two ACLs that claim `X`: not judged" (§4).
+pub fn ends<'a>(manifests: &'a [Value], backend: &str) -> Vec<End<'a>> {
+    let world = Manifests(manifests);
+    let spec = &world.find("BackendServer", backend).unwrap()["spec"];
+    let lb = world
+        .find("LoadBalancer", spec["loadBalancerRef"]["name"].as_str().unwrap())
+        .unwrap();
+    if lb["spec"]["type"] != "Dedicated" {
+        return Vec::new();
+    }
+    let subnets = names(&lb["spec"]["backendSubnetRefs"]).into_iter();
+    subnets
+        .filter(|subnet| spec["subnetRef"]["name"] != *subnet)
+        .filter_map(|subnet| {
+            let claim = |acl: &&Value| names(&acl["spec"]["subnetRefs"]).contains(&subnet);
+            let mut acls = world.all("NetworkACL").filter(claim);
+            let (acl, second) = (acls.next()?, acls.next());
+            (second.is_none() && on(&acl["spec"]["enabled"])).then(|| End {
+                subnet,
+                cidrs: texts(&world.find("Subnet", subnet).expect("it is there")["spec"]["cidrs"]),
+                acl,
+            })
+        })
+        .collect()
 }
 
 /// The ACL of the backend server's subnet.
@@ -191,17 +260,21 @@ pub fn acl<'a>(manifests: &'a [Value], spec: &Value) -> Option<&'a Value> {
 /// The same world with only this layer applied.
 pub fn only(manifests: &[Value], backend: &str, layer: Layer) -> Vec<Value> {
     let spec = &Manifests(manifests).find("BackendServer", backend).unwrap()["spec"];
-    let acl = acl(manifests, spec).map(|acl| name_of(acl).to_owned());
+    let own = &spec["subnetRef"]["name"];
     let mut world = manifests.to_vec();
     for object in &mut world {
-        match layer {
-            Layer::SecurityGroup if object["kind"] == "NetworkACL" && acl.as_deref() == Some(name_of(object)) => {
-                object["spec"]["enabled"] = false.into();
-            }
-            Layer::NetworkACL if object["kind"] == "BackendServer" && name_of(object) == backend => {
-                object["spec"]["portSecurityEnabled"] = false.into();
-            }
-            _ => {}
+        if object["kind"] == "NetworkACL" {
+            let claimed = object["spec"]["subnetRefs"].as_array_mut();
+            claimed.into_iter().for_each(|claimed| {
+                claimed.retain(|subnet| match layer {
+                    Layer::SecurityGroup => false,
+                    Layer::NetworkACL => subnet["name"] == *own,
+                    Layer::LoadBalancerACL => subnet["name"] != *own,
+                });
+            });
+        }
+        if layer != Layer::SecurityGroup && object["kind"] == "BackendServer" && name_of(object) == backend {
+            object["spec"]["portSecurityEnabled"] = false.into();
         }
     }
     world

@@ -13,10 +13,13 @@ use super::{
         values::{self, Family, Range, normal},
     },
     packet::{Dropper, Layer},
+    predict::{self, End},
 };
 
 /// The rule sets of one backend server.
 pub struct Rendered {
+    /// For the namespace at the border of the load balancer's subnets.
+    pub edge: String,
     /// For the namespace at the border of the subnet.
     pub border: String,
     /// For the server's namespace.
@@ -43,11 +46,14 @@ pub fn render(world: Manifests, backend: &str, family: Family, zone: u16) -> Ren
         sets: String::new(),
     };
     let groups = renderer.security_groups(spec);
-    let server = renderer.table(&groups, "input", "output", Some(zone));
+    let server = renderer.table(&groups, "input", "output", groups.stateful.then_some(zone));
     let acl = renderer.network_acl(spec);
     let stateful = acl.stateful;
     let border = renderer.table(&acl, "forward", "forward", stateful.then_some(zone));
+    let ends = predict::ends(world.0, backend);
+    let edge = renderer.edge(&ends, zone);
     Rendered {
+        edge,
         border,
         server,
         droppers: renderer.droppers,
@@ -86,6 +92,48 @@ impl Renderer<'_> {
         )
     }
 
+    /// The table of the load balancer's end: each subnet there has an ACL of its own, whose outbound rules judge what goes to
+    /// the server and whose inbound rules judge what comes from it.
+    fn edge(&mut self, ends: &[End], zone: u16) -> String {
+        let (mut memory, mut chains) = (String::new(), String::new());
+        let (mut inward, mut outward) = (String::new(), String::new());
+        for (i, end) in ends.iter().enumerate() {
+            let ranges = end.ranges(self.family);
+            if ranges.is_empty() {
+                continue;
+            }
+            let (ip, set) = (ip(self.family), addresses(&ranges, self.family));
+            let how = if end.is_stateful() {
+                format!("ct zone set {zone}")
+            } else {
+                "notrack".into()
+            };
+            writeln!(memory, "{ip} saddr {{ {set} }} {how}\n{ip} daddr {{ {set} }} {how}").unwrap();
+            let reply = if end.is_stateful() {
+                "ct direction reply ct state established,related accept\n"
+            } else {
+                ""
+            };
+            let (layer, subnet) = (Layer::LoadBalancerACL, end.subnet);
+            let egress = self.acl_rules(end.acl, "egress", subnet, layer, true);
+            let ingress = self.acl_rules(end.acl, "ingress", subnet, layer, false);
+            writeln!(
+                chains,
+                "chain leaving{i} {{\n{reply}{egress}}}\nchain entering{i} {{\n{reply}{ingress}}}"
+            )
+            .unwrap();
+            writeln!(inward, "{ip} saddr {{ {set} }} jump leaving{i}").unwrap();
+            writeln!(outward, "{ip} daddr {{ {set} }} jump entering{i}").unwrap();
+        }
+        let sets = std::mem::take(&mut self.sets);
+        format!(
+            "flush ruleset\ntable inet judged {{\n{sets}{chains}\
+             chain arriving {{ type filter hook prerouting priority raw; policy accept;\n{memory}}}\n\
+             chain ingress {{ type filter hook forward priority 0; policy accept;\niifname != \"tolb\" accept\n{inward}}}\n\
+             chain egress {{ type filter hook forward priority 1; policy accept;\niifname != \"toserver\" accept\n{outward}}}\n}}\n"
+        )
+    }
+
     /// A statement that notes the packet and drops it.
     fn deny(&mut self, dropper: Dropper) -> String {
         let name = format!("dropped{}", self.droppers.len());
@@ -112,8 +160,10 @@ impl Renderer<'_> {
             return open();
         }
         let mut ordered = Vec::new();
+        let mut stateful = true;
         for (position, name) in names(&spec["securityGroupRefs"]).into_iter().enumerate() {
             let group = self.world.find("SecurityGroup", name).expect("the group is there");
+            stateful = on(&group["spec"]["stateful"]);
             for (index, rule) in list(&group["spec"]["rules"]).iter().enumerate() {
                 let key = (
                     position,
@@ -143,11 +193,12 @@ impl Renderer<'_> {
             self.implicit(&mut text, Layer::SecurityGroup, ingress);
             text
         };
-        // "Security groups are stateful: a reply to an allowed probe always leaves." (§3)
+        // "Security groups are stateful: a reply to an allowed probe always leaves. OpenStack also has stateless groups …: then
+        // the reply must pass the outbound rules like any packet" (§3)
         Chains {
             ingress: chain("Ingress"),
             egress: chain("Egress"),
-            stateful: true,
+            stateful,
         }
     }
 
@@ -161,32 +212,33 @@ impl Renderer<'_> {
         let Some(acl) = acl.filter(|acl| on(&acl["spec"]["enabled"])) else {
             return open();
         };
-        let mut chain = |direction: &str| {
-            let ingress = direction == "ingress";
-            let mut text = self.exempt(subnet, ingress);
-            for (index, rule) in list(&acl["spec"][direction]).iter().enumerate() {
-                if !on(&rule["enabled"]) {
-                    continue;
-                }
-                let family = Family::named(rule["ipVersion"].as_str());
-                let matches = protocol(rule, family, "sourcePorts destinationPorts").and_then(|protocol| {
-                    let source = self.end(&rule["source"], family, "saddr")?;
-                    let destination = self.end(&rule["destination"], family, "daddr")?;
-                    let sports = ports(&rule["sourcePorts"], "th sport");
-                    let dports = ports(&rule["destinationPorts"], "th dport");
-                    Some(format!("{protocol}{source}{sports}{destination}{dports}"))
-                });
-                let named = Some((name_of(acl).to_owned(), text_of(&rule["name"]), index));
-                self.rule(&mut text, family, matches, rule, Layer::NetworkACL, ingress, named);
-            }
-            self.implicit(&mut text, Layer::NetworkACL, ingress);
-            text
-        };
         Chains {
-            ingress: chain("ingress"),
-            egress: chain("egress"),
+            ingress: self.acl_rules(acl, "ingress", subnet, Layer::NetworkACL, true),
+            egress: self.acl_rules(acl, "egress", subnet, Layer::NetworkACL, false),
             stateful: on(&acl["spec"]["stateful"]),
         }
+    }
+
+    /// One list of an ACL's rules, at the border of that subnet.
+    fn acl_rules(&mut self, acl: &Value, direction: &str, subnet: &str, layer: Layer, inward: bool) -> String {
+        let mut text = self.exempt(subnet, direction == "ingress");
+        for (index, rule) in list(&acl["spec"][direction]).iter().enumerate() {
+            if !on(&rule["enabled"]) {
+                continue;
+            }
+            let family = Family::named(rule["ipVersion"].as_str());
+            let matches = protocol(rule, family, "sourcePorts destinationPorts").and_then(|protocol| {
+                let source = self.end(&rule["source"], family, "saddr")?;
+                let destination = self.end(&rule["destination"], family, "daddr")?;
+                let sports = ports(&rule["sourcePorts"], "th sport");
+                let dports = ports(&rule["destinationPorts"], "th dport");
+                Some(format!("{protocol}{source}{sports}{destination}{dports}"))
+            });
+            let named = Some((name_of(acl).to_owned(), text_of(&rule["name"]), index));
+            self.rule(&mut text, family, matches, rule, layer, inward, named);
+        }
+        self.implicit(&mut text, layer, inward);
+        text
     }
 
     /// "Always allowed, before any rule: traffic between two addresses of the same subnet; outbound to `100.125.0.0/16`."
@@ -225,7 +277,7 @@ impl Renderer<'_> {
         matches: Option<String>,
         rule: &Value,
         layer: Layer,
-        ingress: bool,
+        inward: bool,
         named: Option<(String, String, usize)>,
     ) {
         // What matches nothing is not written at all.
@@ -235,7 +287,7 @@ impl Renderer<'_> {
         } else if family == self.family {
             self.deny(Dropper {
                 layer,
-                ingress,
+                inward,
                 rule: named,
             })
         } else {
@@ -244,10 +296,10 @@ impl Renderer<'_> {
         writeln!(text, "meta nfproto {} {matches}{then}", nfproto(family)).unwrap();
     }
 
-    fn implicit(&mut self, text: &mut String, layer: Layer, ingress: bool) {
+    fn implicit(&mut self, text: &mut String, layer: Layer, inward: bool) {
         let dropper = Dropper {
             layer,
-            ingress,
+            inward,
             rule: None,
         };
         *text += &self.deny(dropper);

@@ -12,12 +12,12 @@ use super::{
     namespaces::{Row, can_be_sent, family},
     oracle::{
         fixes::{self, Offer},
-        manifests::{Manifests, list, on, texts},
+        manifests::{Manifests, list, names, on, texts},
         random::Random,
         values,
     },
     packet::{Dropper, Fate, ICMP, ICMPV6, Layer, Packet, TCP, UDP, Way},
-    predict::{Forecast, Product, acl, layers, legs, only},
+    predict::{End, Forecast, Product, acl, ends, layers, legs, only},
     render::{self, Rendered},
 };
 
@@ -66,7 +66,8 @@ struct Shown {
     packet: Packet,
     id: String,
     layer: Layer,
-    ingress: bool,
+    /// On the way to the server.
+    inward: bool,
     rule: Option<(String, String, usize)>,
 }
 
@@ -76,7 +77,7 @@ fn heal(row: &mut Row, case: &Case, what: &str, world: &[Value], report: &mut Re
     let mut packets: Vec<Packet> = Vec::new();
     let mut before: HashMap<Packet, Fate> = HashMap::new();
     let mut healed: Vec<Shown> = Vec::new();
-    for round in 0..6 {
+    for round in 0..8 {
         let told = format!("{}, {what}, {round} fixes", case.name);
         let mut product = Product::new(&world, &case.backend);
         let Some(diagnosis) = product.status().diagnosis else {
@@ -90,11 +91,15 @@ fn heal(row: &mut Row, case: &Case, what: &str, world: &[Value], report: &mut Re
         let shown: Vec<Shown> = diagnosis
             .checks
             .iter()
+            .chain(&diagnosis.beyond)
             .filter_map(|check| witness(check, &diagnosis, layers.as_slice()))
             .collect();
         packets.extend(shown.iter().map(|witness| witness.packet));
         let known: BTreeSet<Packet> = packets.into_iter().collect();
         packets = unambiguous(known);
+
+        // A fix heals one direction of one layer; another that has the same object and direction may still be waiting for its own.
+        healed.retain(|witness| shown.iter().all(|other| other.id != witness.id));
 
         let fates = send(row, &world, case, &packets, &diagnosis, &told, report);
         let mut trial = Trial {
@@ -135,6 +140,7 @@ fn heal(row: &mut Row, case: &Case, what: &str, world: &[Value], report: &mut Re
         let Some((fix, patch)) = diagnosis
             .fixes
             .iter()
+            .filter(|fix| fix.direction.is_some())
             .find_map(|fix| Some((fix, fix.patch.as_ref().filter(|_| fix.verified)?)))
         else {
             return;
@@ -162,12 +168,13 @@ fn heal(row: &mut Row, case: &Case, what: &str, world: &[Value], report: &mut Re
 }
 
 fn is_healed_by(witness: &Shown, fix: &Fix) -> bool {
-    let layer = if fix.kind == FixKind::SecurityGroup {
-        Layer::SecurityGroup
+    let is_of_group = fix.kind == FixKind::SecurityGroup;
+    let direction = if fix.direction == Some(Direction::Ingress) {
+        "_ingress"
     } else {
-        Layer::NetworkACL
+        "_egress"
     };
-    witness.layer == layer && witness.ingress == (fix.direction == Some(Direction::Ingress))
+    is_of_group == (witness.layer == Layer::SecurityGroup) && witness.id.ends_with(direction)
 }
 
 /// Packets that the kernel's notes could not tell apart are left out: of ICMP there is one per pair of addresses.
@@ -181,7 +188,14 @@ fn unambiguous(packets: BTreeSet<Packet>) -> Vec<Packet> {
 
 fn is_stateful(world: &[Value], case: &Case, layers: &[Layer]) -> bool {
     let spec = &Manifests(world).find("BackendServer", &case.backend).unwrap()["spec"];
-    !layers.contains(&Layer::NetworkACL) || acl(world, spec).is_none_or(|acl| on(&acl["spec"]["stateful"]))
+    let acl = acl(world, spec).filter(|_| layers.contains(&Layer::NetworkACL));
+    let groups = names(&spec["securityGroupRefs"])
+        .into_iter()
+        .filter_map(|n| Manifests(world).find("SecurityGroup", n));
+    let mut groups = groups.filter(|_| layers.contains(&Layer::SecurityGroup));
+    acl.is_none_or(|acl| on(&acl["spec"]["stateful"]))
+        && groups.all(|group| on(&group["spec"]["stateful"]))
+        && ends(world, &case.backend).iter().all(End::is_stateful)
 }
 
 /// Loads the rule sets and sends the probes, then, to kernels that know of no connection, the server's own packets.
@@ -207,9 +221,10 @@ fn send(
             report.count("packets");
             match fate {
                 Ok(fate) => drop(fates.insert(*packet, fate)),
-                Err(e) => report
-                    .disagreements
-                    .push(format!("{told}: {e}\n{}\n{}", rendered.border, rendered.server)),
+                Err(e) => report.disagreements.push(format!(
+                    "{told}: {e}\n{}\n{}\n{}",
+                    rendered.edge, rendered.border, rendered.server
+                )),
             }
         }
     }
@@ -237,9 +252,9 @@ impl Trial<'_> {
     }
 
     /// Whether the packet was dropped inbound (probe), or outbound (a connection of the server's).
-    fn dropped(&self, packet: &Packet, ingress: bool) -> Option<bool> {
+    fn dropped(&self, packet: &Packet, inward: bool) -> Option<bool> {
         let fate = self.fates.get(packet)?;
-        Some(matches!(fate, Fate::Dropped(dropper) if dropper.ingress == ingress))
+        Some(matches!(fate, Fate::Dropped(dropper) if dropper.inward == inward))
     }
 
     fn compare(&mut self, packet: &Packet, forecast: Forecast) {
@@ -248,7 +263,7 @@ impl Trial<'_> {
         };
         let (inbound, outbound) = match &fate {
             Fate::Completed => (false, false),
-            Fate::Dropped(dropper) => (dropper.ingress, !dropper.ingress),
+            Fate::Dropped(dropper) => (dropper.inward, !dropper.inward),
         };
         match packet.way {
             Way::In => {
@@ -271,6 +286,10 @@ impl Trial<'_> {
                 self.check(packet, "outbound", forecast.outbound, outbound);
                 self.report.count("new outbound connections");
             }
+        }
+        if let (Way::In, Fate::Dropped(dropper)) = (packet.way, &fate) {
+            let what = if dropper.inward { "probes" } else { "replies" };
+            self.report.count(format!("{what} dropped by {:?}", dropper.layer));
         }
         let dropped = if fate == Fate::Completed { "passed" } else { "dropped" };
         let family = if packet.source.is_ipv4() { "IPv4" } else { "IPv6" };
@@ -301,8 +320,11 @@ impl Trial<'_> {
             return;
         };
         match fate {
-            Fate::Dropped(Dropper { layer, ingress, rule }) if ingress == witness.ingress => {
+            Fate::Dropped(Dropper { layer, inward, rule }) if inward == witness.inward => {
                 self.report.count("witnesses dropped");
+                if witness.layer == Layer::LoadBalancerACL || witness.id == "security_group_reply_egress" {
+                    self.report.count(format!("witnesses dropped: {}", witness.id));
+                }
                 // With both layers the other one may be first to drop.
                 if self.alone && (layer != witness.layer || rule != witness.rule) {
                     let said = format!("{} of {:?} by {:?}", witness.id, witness.layer, witness.rule);
@@ -321,7 +343,7 @@ impl Trial<'_> {
         // With both layers the other one may still drop it.
         match self.fates.get(&witness.packet).cloned() {
             None => {}
-            Some(Fate::Dropped(dropper)) if dropper.ingress == witness.ingress && dropper.layer == witness.layer => {
+            Some(Fate::Dropped(dropper)) if dropper.inward == witness.inward && dropper.layer == witness.layer => {
                 self.differ(
                     &witness.packet,
                     &format!("witness of {} passes after the fix", witness.id),
@@ -354,10 +376,10 @@ impl Trial<'_> {
         if is_source && is_leg && (port || !packet.has_ports()) || check.omitted_sources.is_some() {
             return;
         }
-        let ingress = packet.way == Way::In;
-        let was_dropped = matches!(before, Fate::Dropped(dropper) if dropper.ingress == ingress);
+        let inward = packet.way == Way::In;
+        let was_dropped = matches!(before, Fate::Dropped(dropper) if dropper.inward == inward);
         if was_dropped {
-            match self.dropped(packet, ingress) {
+            match self.dropped(packet, inward) {
                 Some(false) => self.differ(packet, "no health check traffic: dropped before the fix and after it"),
                 Some(true) => self
                     .report
@@ -372,8 +394,13 @@ impl Trial<'_> {
 /// other layer does not get in the way.
 fn witness(check: &FailedCheck, diagnosis: &Diagnosis, layers: &[Layer]) -> Option<Shown> {
     let witness = check.witness.as_ref()?;
-    let ingress = check.id.ends_with("_ingress");
-    if !ingress && layers.len() > 1 {
+    let layer = match check.id.as_str() {
+        id if id.starts_with("load_balancer") => Layer::LoadBalancerACL,
+        id if id.starts_with("acl_") => Layer::NetworkACL,
+        _ => Layer::SecurityGroup,
+    };
+    let inward = check.id.ends_with("_ingress") != (layer == Layer::LoadBalancerACL);
+    if !inward && layers.len() > 1 {
         return None;
     }
     let server: IpAddr = diagnosis.health_check.destination.parse().unwrap();
@@ -389,7 +416,7 @@ fn witness(check: &FailedCheck, diagnosis: &Diagnosis, layers: &[Layer]) -> Opti
     // A security group does not look at the port that the packet comes from.
     let free = if has_ports { 40_000 } else { 0 };
     let packet = Packet {
-        way: if ingress { Way::In } else { Way::Out },
+        way: if inward { Way::In } else { Way::Out },
         protocol,
         source: address(&witness.source),
         source_port: witness.source_port.unwrap_or(free),
@@ -409,12 +436,8 @@ fn witness(check: &FailedCheck, diagnosis: &Diagnosis, layers: &[Layer]) -> Opti
     (can_be_sent(remote) && remote != server).then(|| Shown {
         packet,
         id: check.id.clone(),
-        layer: if check.id.starts_with("acl_") {
-            Layer::NetworkACL
-        } else {
-            Layer::SecurityGroup
-        },
-        ingress,
+        layer,
+        inward,
         rule,
     })
 }
@@ -452,6 +475,7 @@ fn choose(world: &[Value], case: &Case, diagnosis: &Diagnosis, layers: &[Layer])
     let blocked: Vec<String> = diagnosis
         .checks
         .iter()
+        .chain(&diagnosis.beyond)
         .filter_map(|check| check.blocked.as_ref())
         .flat_map(|blocked| blocked.values.iter().take(4).cloned())
         .filter(|text| text.contains('/'))
@@ -502,6 +526,10 @@ fn choose(world: &[Value], case: &Case, diagnosis: &Diagnosis, layers: &[Layer])
             match layers {
                 [Layer::SecurityGroup] => add(Way::Out, leg, check.port, 40_000),
                 [Layer::NetworkACL] => add(Way::Out, leg, random.choose(&ports), check.port),
+                // A new connection means nothing to the answer where an ACL there is stateful.
+                [Layer::LoadBalancerACL] if ends(world, &case.backend).iter().all(|end| !end.is_stateful()) => {
+                    add(Way::Out, leg, random.choose(&ports), check.port);
+                }
                 _ => {}
             }
         }
@@ -537,9 +565,20 @@ fn rules_of(world: &[Value], case: &Case) -> Written {
     for group in list(&spec["securityGroupRefs"]) {
         let group = world.find("SecurityGroup", group["name"].as_str().unwrap()).unwrap();
         rules.extend(list(&group["spec"]["rules"]));
+        if !on(&group["spec"]["stateful"]) {
+            let outbound = list(&group["spec"]["rules"])
+                .iter()
+                .filter(|rule| rule["direction"] == "Egress");
+            ports.extend(outbound.filter_map(|rule| rule["ports"].as_str().map(ToOwned::to_owned)));
+        }
     }
-    if let Some(acl) = acl(world.0, spec) {
-        for (direction, field) in [("ingress", "sourcePorts"), ("egress", "destinationPorts")] {
+    let ends = ends(world.0, &case.backend);
+    let near = acl(world.0, spec).map(|acl| (acl, [("ingress", "sourcePorts"), ("egress", "destinationPorts")]));
+    let far = ends
+        .iter()
+        .map(|end| (end.acl, [("egress", "sourcePorts"), ("ingress", "destinationPorts")]));
+    for (acl, fields) in near.into_iter().chain(far) {
+        for (direction, field) in fields {
             let all = list(&acl["spec"][direction]);
             ports.extend(
                 all.iter()

@@ -15,7 +15,11 @@ use super::{
 pub fn random(first: u64, count: u64) -> Vec<Case> {
     let mut cases = Vec::new();
     for seed in first..first + count {
-        let world = generator::world(seed);
+        let mut world = generator::world(seed);
+        for object in &mut world {
+            // Accepted findings are not shown, and what is not shown predicts nothing.
+            object["metadata"].as_object_mut().unwrap().remove("annotations");
+        }
         let known = product::world(&world);
         for backend in product::backends(&world) {
             if product::status(&known, &backend).diagnosis.is_some() {
@@ -38,6 +42,9 @@ struct World {
     groups: Option<Vec<Value>>,
     /// The ACL's spec without its subnet.
     acl: Option<Value>,
+    /// The spec of the ACL of the subnet `probes` without its subnet.
+    far: Option<Value>,
+    stateless_groups: bool,
     addresses: Value,
     /// Backend subnets of the load balancer; none: it is a Shared one.
     subnets: Vec<&'static str>,
@@ -110,10 +117,12 @@ impl World {
                     rule["ethertype"] = "IPv6".into();
                 }
             }
-            world.push(object("SecurityGroup", &format!("group{i}"), json!({ "rules": rules })));
+            let spec = json!({ "rules": rules, "stateful": !self.stateless_groups });
+            world.push(object("SecurityGroup", &format!("group{i}"), spec));
         }
-        if let Some(mut acl) = self.acl {
-            acl["subnetRefs"] = json!([{ "name": "servers" }]);
+        for (acl, name, subnet) in [(self.acl, "border", "servers"), (self.far, "edge", "probes")] {
+            let Some(mut acl) = acl else { continue };
+            acl["subnetRefs"] = json!([{ "name": subnet }]);
             for direction in ["ingress", "egress"] {
                 for (at, rule) in acl[direction].as_array_mut().into_iter().flatten().enumerate() {
                     rule["name"] = format!("rule{at}").into();
@@ -122,7 +131,7 @@ impl World {
                     }
                 }
             }
-            world.push(object("NetworkACL", "border", acl));
+            world.push(object("NetworkACL", name, acl));
         }
         assert!(Manifests(&world).all("BackendServer").all(|b| name_of(b) == "server"));
         Case {
@@ -178,6 +187,7 @@ pub fn by_hand() -> Vec<Case> {
         };
         cases.extend(security_groups(&words));
         cases.extend(network_acls(&words));
+        cases.extend(beyond(&words));
     }
     cases
 }
@@ -212,6 +222,8 @@ fn security_groups(words: &Words) -> Vec<Case> {
                 udp,
                 groups: Some(groups),
                 acl: None,
+                far: None,
+                stateless_groups: false,
                 addresses: addresses.clone(),
                 subnets: vec!["probes", "more-probes"],
             }
@@ -338,6 +350,8 @@ fn network_acls(words: &Words) -> Vec<Case> {
                     udp,
                     groups: None,
                     acl: Some(json!({ "stateful": stateful, "ingress": ingress, "egress": egress })),
+                    far: None,
+                    stateless_groups: false,
                     addresses: addresses.clone(),
                     subnets: subnets.to_vec(),
                 }
@@ -383,5 +397,116 @@ fn network_acls(words: &Words) -> Vec<Case> {
             border("outbound to 100.125.0.0/16 is exempt", allow.clone(), json!([]), &[]);
         }
     }
+    cases
+}
+
+/// What the page does not look at: the network ACL at the load balancer's end, and replies of stateless groups.
+fn beyond(words: &Words) -> Vec<Case> {
+    let &Words {
+        v6,
+        udp,
+        half,
+        name,
+        elsewhere,
+        ref suffix,
+        ref addresses,
+        ..
+    } = words;
+    let mut cases = Vec::new();
+    let plain = || World {
+        v6,
+        udp,
+        groups: None,
+        acl: None,
+        far: None,
+        stateless_groups: false,
+        addresses: addresses.clone(),
+        subnets: vec!["probes", "more-probes"],
+    };
+    let allow = json!([{ "action": "Allow" }]);
+    for stateful in [true, false] {
+        let suffix = format!("{suffix}, {}", if stateful { "stateful" } else { "stateless" });
+        let mut edge = |what: &str, egress: Value, ingress: Value, subnets: &[&'static str]| {
+            let far = json!({ "stateful": stateful, "ingress": ingress, "egress": egress });
+            let world = World {
+                far: Some(far),
+                subnets: subnets.to_vec(),
+                ..plain()
+            };
+            cases.push(world.case(&format!("at the load balancer's end: {what}, {suffix}")));
+        };
+        let two: &[&str] = &["probes", "more-probes"];
+        edge("open", allow.clone(), allow.clone(), two);
+        edge("no rules", json!([]), json!([]), two);
+        edge("no rules for replies", allow.clone(), json!([]), &["probes"]);
+        edge(
+            "half of the probes",
+            json!([{ "action": "Deny", "source": { "cidr": half } }, { "action": "Allow" }]),
+            json!([{ "action": "Deny", "destination": { "addressGroupRef": { "name": "known" } } }, { "action": "Allow" }]),
+            two,
+        );
+        edge(
+            "likely ports only",
+            json!([{ "action": "Allow", "protocol": name, "sourcePorts": "1024-65535", "destinationPorts": "8081" }]),
+            json!([{ "action": "Allow", "protocol": name, "sourcePorts": "8081", "destinationPorts": "1024-65535" }]),
+            two,
+        );
+        edge(
+            "half of the likely ports",
+            json!([{ "action": "Allow", "sourcePorts": "1-33279" }]),
+            json!([{ "action": "Allow", "destinationPorts": "1-33279" }, { "action": "Allow", "protocol": "icmp" }]),
+            two,
+        );
+        edge(
+            "another server",
+            json!([{ "action": "Allow", "destination": { "cidr": elsewhere } }]),
+            allow.clone(),
+            two,
+        );
+    }
+    let ping = json!({ "direction": "Ingress", "protocol": "icmp", "priority": 7 });
+    let right = json!({ "direction": "Ingress", "protocol": name, "ports": "8081", "priority": 5 });
+    let mut groups = |what: &str, outbound: Value| {
+        let world = World {
+            groups: Some(vec![json!([right, ping, outbound])]),
+            stateless_groups: true,
+            ..plain()
+        };
+        cases.push(world.case(&format!("stateless groups: {what}, {suffix}")));
+    };
+    groups("all may leave", json!({ "direction": "Egress" }));
+    groups("nothing may leave", json!({ "direction": "Egress", "action": "Deny" }));
+    groups(
+        "the health check port",
+        json!({ "direction": "Egress", "protocol": name, "ports": "8081" }),
+    );
+    groups(
+        "likely ports",
+        json!({ "direction": "Egress", "protocol": name, "ports": "1024-65535" }),
+    );
+    groups(
+        "half of the probers",
+        json!({ "direction": "Egress", "remote": { "cidr": half } }),
+    );
+    groups(
+        "elsewhere",
+        json!({ "direction": "Egress", "protocol": name, "remote": { "cidr": elsewhere } }),
+    );
+
+    // Every layer stateless, each with a hole of its own.
+    let world = World {
+        groups: Some(vec![
+            json!([right, ping, { "direction": "Egress", "ports": "2000-65535" }]),
+        ]),
+        stateless_groups: true,
+        acl: Some(
+            json!({ "stateful": false, "ingress": [{ "action": "Allow", "sourcePorts": "1-50000" }], "egress": allow }),
+        ),
+        far: Some(
+            json!({ "stateful": false, "egress": allow, "ingress": [{ "action": "Allow", "destinationPorts": "1-30000" }] }),
+        ),
+        ..plain()
+    };
+    cases.push(world.case(&format!("holes at every layer, {suffix}")));
     cases
 }
