@@ -848,7 +848,7 @@ fn replies_of_stateless_groups_need_a_rule_for_the_ports_that_probes_come_from()
         .blocks_beyond(
             0,
             &["192.168.0.0/24", "192.168.2.0/24"],
-            "0.99998449900",
+            "0.999984499007",
             ItemImpact::Intermittent,
         );
 }
