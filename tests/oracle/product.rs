@@ -128,14 +128,11 @@ fn expand(checks: &mut [FailedCheck]) {
     }
 }
 
-/// Whether the product follows what is compared here.
-const PRODUCT_FOLLOWS: bool = true;
+/// Whether the product prefers, of equally close rules for replies of stateless groups, the one that names the health check port.
+const REPLIES_NAME_THE_PORT: bool = false;
 
 /// Compares every backend server of a world; the first disagreement in words.
 pub fn compare(manifests: &[Value]) -> Result<Tally, String> {
-    if !PRODUCT_FOLLOWS && std::env::var_os("ELB_DOCTOR_COMPARE").is_none() {
-        return Ok(Tally::default());
-    }
     let world = world(manifests);
     let mut tally = Tally {
         worlds: 1,
@@ -371,7 +368,7 @@ fn compare_nearest(check: &FailedCheck, evidence: &Evidence) -> Result<(), Strin
         });
         (rule.object.as_str(), rule.name.as_str(), misses.collect())
     });
-    if evidence.leg_has_ports {
+    if evidence.leg_has_ports && (REPLIES_NAME_THE_PORT || check.id != "security_group_reply_egress") {
         same!("nearest", said, expected);
     } else {
         // Whether a packet without ports misses a port is a matter of words.
