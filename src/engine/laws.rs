@@ -369,8 +369,8 @@ proptest! {
         let loose = Pinned { remote: true, ..Pinned::default() };
         let tight = Pinned { remote: true, remote_port: true, protocol: true, ..Pinned::default() };
         let all = traffic.required();
-        let more = filter.reachable(&traffic, leg, loose, &all, &mut work).unwrap().yes;
-        let less = filter.reachable(&traffic, leg, tight, &all, &mut work).unwrap().yes;
+        let more = filter.reachable(&traffic, leg, loose, &all, &mut None, &mut work).unwrap().yes;
+        let less = filter.reachable(&traffic, leg, tight, &all, &mut None, &mut work).unwrap().yes;
         prop_assert!(less.difference(&more, &mut work).unwrap().is_empty());
     }
 
@@ -420,7 +420,7 @@ proptest! {
         let leg = traffic.legs[0];
         let packets = packets(&rules);
         let examples = Examples::new(&segment, leg.protocol(Family::V4), pinned, &packets);
-        let reached = filter.reachable(&traffic, leg, pinned, &traffic.required(), &mut work).unwrap();
+        let reached = filter.reachable(&traffic, leg, pinned, &traffic.required(), &mut None, &mut work).unwrap();
         let required = packets.iter().filter(|p| (p.0, p.3, p.4) == (6, LOCAL, PORT));
         for p in required.filter(|p| traffic.sources.contains(p.1) && p.2 > 0) {
             let holds = |region: &Region| region.meets(&[Span::one(p.1)], &[Span::one(p.2)]);
@@ -680,7 +680,7 @@ fn both_ways_agree_on_hard_rule_lists() {
                 work.patience = 0;
                 work.most_words = most;
                 filter
-                    .reachable(&case.traffic, Leg::Tcp, pinned, &simple.region, &mut work)
+                    .reachable(&case.traffic, Leg::Tcp, pinned, &simple.region, &mut None, &mut work)
                     .unwrap()
                     .yes
             };

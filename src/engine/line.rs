@@ -1,12 +1,10 @@
 //! The values of one dimension as classes: values that the same rules match are one class.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::Hash,
-};
+use std::collections::BTreeSet;
 
 use super::{
-    Bound, Span,
+    Span,
+    atlas::{Atlas, Value},
     search::{Axis, Code, NOTHING, Role, Table, words},
     work::{Exhausted, Work},
 };
@@ -40,11 +38,9 @@ pub(crate) struct Line<T> {
 }
 
 /// Cuts the values of `window` (sorted spans), and so many points beside the line, into classes.
-#[allow(
-    clippy::too_many_lines,
-    reason = "one sweep along the line, whose state is used throughout"
-)]
-pub(crate) fn line<T: Bound + Hash>(
+#[allow(clippy::too_many_arguments, reason = "a line is made of all of them")]
+pub(crate) fn line<T: Value>(
+    atlas: &Atlas<'_, T>,
     role: Role,
     window: &[Span<T>],
     points: usize,
@@ -61,16 +57,67 @@ pub(crate) fn line<T: Bound + Hash>(
         values: Vec::new(),
         pinned: role != Role::Free,
     };
-    let mut sets: HashMap<(*const Span<T>, usize), usize> = HashMap::new();
-    let mut members: Vec<Set> = Vec::new();
-    let mut events: Vec<(T, usize)> = Vec::new();
-    let hull = window.first().zip(window.last()).map(|(first, last)| Span {
-        first: first.first,
-        last: last.last,
-    });
-    let Some(hull) = hull else {
-        return Ok(builder.done(role));
-    };
+    let (sets, own) = sets(atlas, rules, &mut builder);
+    work.spend(atlas.size() + 4 * rules.len() + window.len())?;
+    let mut wanted = vec![false; atlas.classes()];
+    for (_, class) in atlas.inside(window) {
+        if let Some(wanted) = wanted.get_mut(class) {
+            *wanted = true;
+        }
+    }
+    let mut into: Vec<usize> = vec![usize::MAX; atlas.classes()];
+    let mut open: BTreeSet<(Code, usize)> = BTreeSet::new();
+    let mut now = builder.base.clone();
+    let mut last = None;
+    for ((turned, wanted), into) in atlas.turned().zip(wanted).zip(&mut into) {
+        let turned = turned
+            .iter()
+            .filter_map(|set| own.get(usize::try_from(*set).ok()?).copied().flatten());
+        for set in turned {
+            let Some(set_of) = sets.get(set) else {
+                continue;
+            };
+            last = None;
+            work.spend(1 + set_of.bits.len() + set_of.mask.len())?;
+            for bit in &set_of.bits {
+                flip_bit(&mut now, *bit);
+            }
+            for (now, mask) in now.iter_mut().zip(&set_of.mask) {
+                *now ^= mask;
+            }
+            if set_of.floor != NOTHING && !open.remove(&(set_of.floor, set)) {
+                open.insert((set_of.floor, set));
+            }
+        }
+        if wanted {
+            *into = if let Some(last) = last {
+                last
+            } else {
+                work.spend(builder.width + 4)?;
+                builder.add(&now, open.first().map_or(NOTHING, |(floor, _)| *floor))
+            };
+            last = Some(*into);
+        }
+    }
+    if role != Role::Free {
+        for (span, class) in atlas.inside(window) {
+            if let Some(class) = into.get(class) {
+                builder.value(*class, span);
+            }
+        }
+    }
+    beside(&mut builder, points, rules, work)?;
+    Ok(builder.done(role))
+}
+
+/// The rules of each set, and which of them each set of the atlas is, if any. Rules that match everything go into the base.
+fn sets<T: Value>(
+    atlas: &Atlas<'_, T>,
+    rules: &[(Part, Reach<'_, T>)],
+    builder: &mut Builder<T>,
+) -> (Vec<Set>, Vec<Option<usize>>) {
+    let mut own: Vec<Option<usize>> = vec![None; atlas.sets()];
+    let mut out: Vec<Set> = Vec::new();
     for (part, reach) in rules {
         match reach {
             Reach::All => {
@@ -80,23 +127,14 @@ pub(crate) fn line<T: Bound + Hash>(
             }
             Reach::Point(_) => {}
             Reach::Spans(spans) => {
-                let fresh = members.len();
-                let set = *sets.entry((spans.as_ptr(), spans.len())).or_insert(fresh);
-                if set == fresh {
-                    members.push(Set::default());
-                    let start = spans.partition_point(|span| span.last < hull.first);
-                    let inside = spans.get(start..).unwrap_or_default();
-                    for span in inside.iter().take_while(|span| span.first <= hull.last) {
-                        events.push((span.first.max(hull.first), set));
-                        events.extend(
-                            span.last
-                                .after()
-                                .filter(|after| *after <= hull.last)
-                                .map(|after| (after, set)),
-                        );
-                    }
-                }
-                if let Some(set) = members.get_mut(set) {
+                let Some(own) = atlas.set(spans).and_then(|set| own.get_mut(set)) else {
+                    continue;
+                };
+                let at = *own.get_or_insert_with(|| {
+                    out.push(Set::default());
+                    out.len() - 1
+                });
+                if let Some(set) = out.get_mut(at) {
                     match part {
                         Part::Bit(bit) => set.bits.push(*bit),
                         Part::Floor(floor) => set.floor = set.floor.min(*floor),
@@ -105,8 +143,7 @@ pub(crate) fn line<T: Bound + Hash>(
             }
         }
     }
-    work.spend(events.len() * 8)?;
-    for set in &mut members {
+    for set in &mut out {
         if set.bits.len() > builder.width {
             let mut mask = vec![0; builder.width];
             for bit in set.bits.drain(..) {
@@ -115,61 +152,11 @@ pub(crate) fn line<T: Bound + Hash>(
             set.mask = mask;
         }
     }
-    events.sort_unstable();
-    let mut open: BTreeSet<(Code, usize)> = BTreeSet::new();
-    let mut now = builder.base.clone();
-    let mut from = hull.first;
-    let mut events = events.into_iter().peekable();
-    let mut rest = window;
-    loop {
-        // Everything that changes at `from`.
-        while let Some((_, set)) = events.next_if(|(at, _)| *at == from) {
-            if let Some(set_of) = members.get(set) {
-                work.spend(1 + set_of.bits.len() + set_of.mask.len())?;
-                for bit in &set_of.bits {
-                    flip_bit(&mut now, *bit);
-                }
-                for (now, mask) in now.iter_mut().zip(&set_of.mask) {
-                    *now ^= mask;
-                }
-                if set_of.floor != NOTHING && !open.remove(&(set_of.floor, set)) {
-                    open.insert((set_of.floor, set));
-                }
-            }
-        }
-        let next = events.peek().map(|(at, _)| *at);
-        let last = next.and_then(Bound::before).unwrap_or(hull.last);
-        let segment = Span { first: from, last };
-        // The parts of the segment that are asked about.
-        let floor = open.first().map_or(NOTHING, |(floor, _)| *floor);
-        while let Some(span) = rest.first().filter(|span| span.last < from) {
-            let _ = span;
-            rest = rest.get(1..).unwrap_or_default();
-        }
-        let mut class = None;
-        for span in rest {
-            let Some(inside) = span.intersection(&segment) else {
-                break;
-            };
-            if class.is_none() {
-                work.spend(builder.width + 4)?;
-                class = Some(builder.add(&now, floor));
-            }
-            if let Some(class) = class {
-                builder.value(class, inside);
-            }
-        }
-        let Some(next) = next else {
-            break;
-        };
-        from = next;
-    }
-    beside(&mut builder, points, rules, work)?;
-    Ok(builder.done(role))
+    (out, own)
 }
 
 /// The points beside the line.
-fn beside<T: Bound>(
+fn beside<T: Value>(
     builder: &mut Builder<T>,
     points: usize,
     rules: &[(Part, Reach<'_, T>)],
@@ -230,7 +217,7 @@ struct Builder<T> {
     pinned: bool,
 }
 
-impl<T: Bound> Builder<T> {
+impl<T: Value> Builder<T> {
     fn add(&mut self, column: &[u64], floor: Code) -> usize {
         self.columns.extend_from_slice(column);
         self.table.add(&mut self.columns, floor)

@@ -4,10 +4,12 @@
 //! Every set here is exact: spans of addresses and ports are never sampled or enumerated.
 //!
 //! The rooms, from the inside out: `span` (sets on one line), `region` (sets of remote address × remote port), `rule` and
-//! `filter` (who decides over a packet), `reach` (could a packet like this one pass?), `walk` (which items fail, semantics §6),
-//! `layer` (security groups and network ACLs, at both ends), `evidence`, `fix`, and `diagnose`, which puts them together.
+//! `filter` (who decides over a packet), `atlas` (a dimension as the rules cut it), `reach` (could a packet like this one
+//! pass?), `walk` (which items fail, semantics §6), `layer` (security groups and network ACLs, at both ends), `evidence`, `fix`,
+//! and `diagnose`, which puts them together.
 
 mod address;
+mod atlas;
 #[cfg(test)]
 mod bounds;
 mod case;

@@ -10,11 +10,12 @@
     reason = "classes, columns and parts are what they are called"
 )]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::{
     Action, AddressGroups, AddressMatch, Block, Bound, Family, Leg, PortMatch, ProtocolMatch, Region, Rule, Span,
     SpanSet, Traffic,
+    atlas::{Atlas, Value},
     filter::Filter,
     line::{Part, Reach, line},
     search::{self, Answer, Code, NOTHING, Role, code},
@@ -100,7 +101,7 @@ impl Reached {
     }
 }
 
-impl Filter<'_> {
+impl<'a> Filter<'a> {
     /// The packets of `region` for which some packet that agrees with them on the pinned dimensions is allowed, and the rest.
     pub(crate) fn reachable(
         &self,
@@ -108,6 +109,7 @@ impl Filter<'_> {
         leg: Leg,
         pinned: Pinned,
         region: &Region,
+        atlases: &mut Option<Atlases<'a>>,
         work: &mut Work,
     ) -> Result<Reached, Exhausted> {
         let remotes = if pinned.remote {
@@ -135,11 +137,12 @@ impl Filter<'_> {
         let mut open = region.clone();
         let mut rules: Vec<Placed<'_>> = Vec::new();
         let mut denies: Vec<Placed<'_>> = Vec::new();
+        let mut known = Known::new();
         let mut unsure = false;
         let mut looks = 0;
         for (_, groups, rule) in self.rules() {
             let placed = (groups, rule);
-            if !question.concerns(placed) {
+            if !question.concerns(placed, &mut known) {
                 continue;
             }
             rules.push(placed);
@@ -178,7 +181,13 @@ impl Filter<'_> {
                 .map(|(at, placed)| question.item(at, *placed, &members))
                 .collect();
             let space = Space::new(&question, members.len());
-            let yes = space.search(&items, &open, None, work)?;
+            if atlases.is_none() {
+                *atlases = Some(Atlases::of(self, work)?);
+            }
+            let yes = match atlases {
+                Some(atlases) => space.search(atlases, &items, &open, None, work)?,
+                None => Region::default(),
+            };
             open = open.difference(&yes, work)?;
         }
         Ok(Reached {
@@ -225,16 +234,23 @@ impl Filter<'_> {
             remotes: remotes.spans(),
             ports: ports.spans(),
         };
+        let mut known = Known::new();
         let placed = self.rules().map(|(_, groups, rule)| (groups, rule)).enumerate();
         let (positions, items): (Vec<usize>, Vec<Item<'_>>) = placed
-            .filter(|(_, placed)| question.concerns(*placed))
+            .filter(|(_, placed)| question.concerns(*placed, &mut known))
             .enumerate()
             .map(|(at, (position, placed))| (position, question.item(at, placed, &[])))
             .unzip();
         work.spend(items.len())?;
         let mut deciders = vec![false; items.len()];
         let space = Space::new(&question, 0);
-        let yes = space.search(&items, required, Some(&mut deciders), work)?;
+        let yes = space.search(
+            &Atlases::new(&items, work)?,
+            &items,
+            required,
+            Some(&mut deciders),
+            work,
+        )?;
         let denies = positions
             .into_iter()
             .zip(deciders)
@@ -256,6 +272,9 @@ impl Filter<'_> {
     }
 }
 
+/// Lists of addresses with whether they meet those in question.
+type Known = HashMap<(*const Span<u128>, usize), bool>;
+
 /// What is asked, of which packets.
 struct Question<'a> {
     traffic: &'a Traffic,
@@ -269,7 +288,7 @@ struct Question<'a> {
 
 impl<'a> Question<'a> {
     /// Whether the rule matches any packet in question.
-    fn concerns(&self, (groups, rule): Placed<'_>) -> bool {
+    fn concerns(&self, (groups, rule): Placed<'a>, known: &mut Known) -> bool {
         (!self.pinned.protocol || rule.protocol.contains(self.protocol))
             && (!self.pinned.local_port || rule.local_ports.contains(self.traffic.port))
             && if self.pinned.local {
@@ -280,9 +299,18 @@ impl<'a> Question<'a> {
             && match &rule.remote {
                 AddressMatch::Any => true,
                 AddressMatch::Members(_) => !self.pinned.remote,
-                own => meet(own.spans(groups), self.remotes),
+                own => self.meets_remotes(own.spans(groups), known),
             }
             && meet(rule.remote_ports.spans(), self.ports)
+    }
+
+    /// Whether the remote addresses in question meet these. Long lists are address groups, which many rules share.
+    fn meets_remotes(&self, own: &'a [Span<u128>], known: &mut Known) -> bool {
+        if own.len() < 8 {
+            return meet(own, self.remotes);
+        }
+        let place = (own.as_ptr(), own.len());
+        *known.entry(place).or_insert_with(|| meet(own, self.remotes))
     }
 
     /// The required packets that agree with some packet that the rule matches.
@@ -358,24 +386,14 @@ fn narrowed<'a, T: Bound>(reach: Reach<'a, T>, part: &[Span<T>]) -> Option<Reach
     }
 }
 
-/// Where spans that rules match begin inside a window.
-fn firsts<T: Bound>(rules: &[(Part, Reach<'_, T>)], window: &[Span<T>]) -> Vec<T> {
-    let mut out = Vec::new();
-    let mut seen: HashSet<(*const Span<T>, usize)> = HashSet::new();
-    if let (Some(first), Some(last)) = (window.first(), window.last()) {
-        for (part, reach) in rules {
-            if let (Part::Bit(_), Reach::Spans(spans)) = (part, reach)
-                // Address groups count once.
-                && (spans.len() == 1 || seen.insert((spans.as_ptr(), spans.len())))
-            {
-                let inside = spans
-                    .get(spans.partition_point(|span| span.first <= first.first)..)
-                    .unwrap_or_default();
-                out.extend(inside.iter().map(|span| span.first).take_while(|at| *at <= last.last));
-            }
-        }
-    }
-    out
+/// Where each class is seen first in a window, but for the one at its beginning.
+fn firsts<T: Value>(atlas: &Atlas<'_, T>, window: &[Span<T>]) -> Vec<T> {
+    let mut seen = vec![false; atlas.classes()];
+    let fresh = atlas.inside(window).filter(|(_, class)| {
+        let seen = seen.get_mut(*class).filter(|seen| !**seen);
+        seen.map(|seen| *seen = true).is_some()
+    });
+    fresh.skip(1).map(|(span, _)| span.first).collect()
 }
 
 /// Cuts a window, held twice, before the number in the middle; false when there is none.
@@ -396,6 +414,53 @@ fn cut<T: Bound>(left: &mut Vec<Span<T>>, right: &mut Vec<Span<T>>, mut firsts: 
     *left = part(left, lower);
     *right = part(right, upper);
     !left.is_empty() && !right.is_empty()
+}
+
+/// The dimensions as the rules of a filter cut them.
+#[derive(Clone, Debug)]
+pub(crate) struct Atlases<'a> {
+    remote: Atlas<'a, u128>,
+    remote_port: Atlas<'a, u16>,
+    local: Atlas<'a, u128>,
+    local_port: Atlas<'a, u16>,
+    protocol: Atlas<'a, u8>,
+}
+
+impl<'a> Atlases<'a> {
+    fn new(items: &[Item<'a>], work: &mut Work) -> Result<Self, Exhausted> {
+        fn spans<'b, T>(reach: &Reach<'b, T>) -> Option<&'b [Span<T>]> {
+            match reach {
+                Reach::Spans(spans) => Some(*spans),
+                Reach::All | Reach::Point(_) => None,
+            }
+        }
+        Ok(Self {
+            remote: Atlas::new(items.iter().filter_map(|item| spans(&item.remote)), work)?,
+            remote_port: Atlas::new(items.iter().filter_map(|item| spans(&item.remote_port)), work)?,
+            local: Atlas::new(items.iter().filter_map(|item| spans(&item.local)), work)?,
+            local_port: Atlas::new(items.iter().filter_map(|item| spans(&item.local_port)), work)?,
+            protocol: Atlas::new(items.iter().filter_map(|item| spans(&item.protocol)), work)?,
+        })
+    }
+
+    /// Those of all rules of a filter, for every question about it.
+    fn of(filter: &Filter<'a>, work: &mut Work) -> Result<Self, Exhausted> {
+        let rules = filter.rules();
+        let items = rules.enumerate().map(|(position, (_, groups, rule))| Item {
+            position,
+            allows: rule.action == Action::Allow,
+            protocol: within(rule.protocol.spans(), ALL_PROTOCOLS),
+            // All addresses are not all that there is where members of groups stand beside them.
+            remote: match &rule.remote {
+                AddressMatch::Any => Reach::All,
+                own => Reach::Spans(own.spans(groups)),
+            },
+            remote_port: within(rule.remote_ports.spans(), ALL_PORTS),
+            local: within(rule.local.spans(groups), filter.family.all()),
+            local_port: within(rule.local_ports.spans(), ALL_PORTS),
+        });
+        Self::new(&items.collect::<Vec<_>>(), work)
+    }
 }
 
 /// The packets in question: a product of sorted spans, some of the dimensions pinned.
@@ -426,6 +491,7 @@ impl Space {
     /// The packets of `open` that agree with some allowed packet; with every dimension pinned, also which items deny some.
     fn search(
         &self,
+        atlases: &Atlases<'_>,
         items: &[Item<'_>],
         open: &Region,
         mut deciders: Option<&mut [bool]>,
@@ -434,24 +500,69 @@ impl Space {
         let exact = deciders.is_some();
         let sorted = Self::sorted(items);
         work.spend(items.len() * 2)?;
-        if let Some((left, right)) = self.halves(&sorted, work)? {
-            let yes = left.search(&left.within(items), open, deciders.as_deref_mut(), work)?;
+        if let Some((left, right)) = self.halves(atlases, sorted.bits.len(), work)? {
+            let yes = left.search(atlases, &left.within(items), open, deciders.as_deref_mut(), work)?;
             let rest = open.difference(&yes, work)?;
             if rest.is_empty() {
                 return Ok(yes);
             }
             return right
-                .search(&right.within(items), &rest, deciders, work)?
+                .search(atlases, &right.within(items), &rest, deciders, work)?
                 .union(&yes, work);
         }
         let bits = sorted.bits.len();
         let (role, window) = &self.remote;
-        let remote = line(*role, window, self.points, bits, &sorted.remote, exact, work)?;
+        let remote = line(
+            &atlases.remote,
+            *role,
+            window,
+            self.points,
+            bits,
+            &sorted.remote,
+            exact,
+            work,
+        )?;
         let (role, window) = &self.remote_port;
-        let port = line(*role, window, 0, bits, &sorted.remote_port, exact, work)?;
-        let local = line(Role::Free, &self.local, 0, bits, &sorted.local, exact, work)?;
-        let local_port = line(Role::Free, &self.local_port, 0, bits, &sorted.local_port, exact, work)?;
-        let protocol = line(Role::Free, &self.protocol, 0, bits, &sorted.protocol, exact, work)?;
+        let port = line(
+            &atlases.remote_port,
+            *role,
+            window,
+            0,
+            bits,
+            &sorted.remote_port,
+            exact,
+            work,
+        )?;
+        let local = line(
+            &atlases.local,
+            Role::Free,
+            &self.local,
+            0,
+            bits,
+            &sorted.local,
+            exact,
+            work,
+        )?;
+        let local_port = line(
+            &atlases.local_port,
+            Role::Free,
+            &self.local_port,
+            0,
+            bits,
+            &sorted.local_port,
+            exact,
+            work,
+        )?;
+        let protocol = line(
+            &atlases.protocol,
+            Role::Free,
+            &self.protocol,
+            0,
+            bits,
+            &sorted.protocol,
+            exact,
+            work,
+        )?;
         let rows = if port.axis.role == Role::Row {
             port.axis.floors.len()
         } else {
@@ -482,17 +593,28 @@ impl Space {
 
     /// The two halves of a space with more columns than should be held at once: cut in the middle of the ends of what its
     /// rules match, in the dimension that has the most.
-    fn halves(&self, sorted: &Sorted<'_>, work: &mut Work) -> Result<Option<(Self, Self)>, Exhausted> {
-        let width = search::words(sorted.bits.len());
+    fn halves(&self, atlases: &Atlases<'_>, rules: usize, work: &mut Work) -> Result<Option<(Self, Self)>, Exhausted> {
+        let most = work.most_words / search::words(rules);
+        let classes = [
+            atlases.remote.classes(),
+            atlases.remote_port.classes(),
+            atlases.local.classes(),
+            atlases.local_port.classes(),
+        ];
+        if classes.iter().sum::<usize>() <= most {
+            return Ok(None);
+        }
+        work.spend(
+            atlases.remote.size() + atlases.remote_port.size() + atlases.local.size() + atlases.local_port.size(),
+        )?;
         let (remote, local) = (
-            firsts(&sorted.remote, &self.remote.1),
-            firsts(&sorted.local, &self.local),
+            firsts(&atlases.remote, &self.remote.1),
+            firsts(&atlases.local, &self.local),
         );
-        let remote_port = firsts(&sorted.remote_port, &self.remote_port.1);
-        let local_port = firsts(&sorted.local_port, &self.local_port);
+        let remote_port = firsts(&atlases.remote_port, &self.remote_port.1);
+        let local_port = firsts(&atlases.local_port, &self.local_port);
         let sizes = [remote.len(), remote_port.len(), local.len(), local_port.len()];
-        work.spend(sizes.iter().sum())?;
-        if sizes.iter().sum::<usize>() * 2 * width <= work.most_words {
+        if sizes.iter().sum::<usize>() <= most {
             return Ok(None);
         }
         let (mut left, mut right) = (self.clone(), self.clone());

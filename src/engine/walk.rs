@@ -7,7 +7,7 @@
 use super::{
     CheckId, Dimension, Leg, Region, Traffic,
     filter::{Dropped, Filter},
-    reach::{Pinned, Reached},
+    reach::{Atlases, Pinned, Reached},
     traffic::EPHEMERAL,
     work::{Exhausted, Work},
 };
@@ -23,12 +23,13 @@ pub(crate) fn blocked_sets(
 ) -> Result<Vec<(CheckId, Dimension, Region)>, Exhausted> {
     let mut out: Vec<(CheckId, Dimension, Region)> = Vec::with_capacity(items.len());
     let mut walk = Walk {
-        filter,
+        filter: *filter,
         traffic,
         leg,
         told: filter.told(),
         passing: &dropped.passing,
         uniform: Vec::new(),
+        atlases: None,
     };
     // Regions that agree on what is held.
     let mut groups = vec![(Pinned::default(), dropped.region.clone())];
@@ -64,7 +65,7 @@ pub(crate) fn blocked_sets(
 
 /// What is known on the way, so that few questions need a search.
 struct Walk<'a> {
-    filter: &'a Filter<'a>,
+    filter: Filter<'a>,
     traffic: &'a Traffic,
     leg: Leg,
     /// The dimensions by which some rule tells packets apart. On any other, every packet is like every other.
@@ -73,6 +74,8 @@ struct Walk<'a> {
     passing: &'a Region,
     /// Questions whose answer is the same for every packet, with the answer.
     uniform: Vec<(Pinned, bool)>,
+    /// The dimensions as the rules cut them, once a question needed that.
+    atlases: Option<Atlases<'a>>,
 }
 
 impl Walk<'_> {
@@ -96,7 +99,8 @@ impl Walk<'_> {
                 });
             }
             let reached = if self.passing.is_empty() {
-                self.filter.reachable(self.traffic, self.leg, pinned, &region, work)?
+                self.filter
+                    .reachable(self.traffic, self.leg, pinned, &region, &mut self.atlases, work)?
             } else {
                 Reached::all(region)
             };
@@ -104,7 +108,9 @@ impl Walk<'_> {
             return Ok(reached);
         }
         if self.passing.is_empty() || (pinned.remote && pinned.remote_port) {
-            return self.filter.reachable(self.traffic, self.leg, pinned, &region, work);
+            return self
+                .filter
+                .reachable(self.traffic, self.leg, pinned, &region, &mut self.atlases, work);
         }
         // A required packet from the same address, or from the same port, is an example where only that is asked for.
         let mut no = region;
@@ -116,7 +122,9 @@ impl Walk<'_> {
         if no.is_empty() {
             return Ok(Reached { yes, no });
         }
-        let more = self.filter.reachable(self.traffic, self.leg, pinned, &no, work)?;
+        let more = self
+            .filter
+            .reachable(self.traffic, self.leg, pinned, &no, &mut self.atlases, work)?;
         Ok(Reached {
             yes: yes.union(&more.yes, work)?,
             no: more.no,

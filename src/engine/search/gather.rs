@@ -88,17 +88,28 @@ impl Gather {
             into.push(table.add(&mut columns, kept.floor));
         }
         let floors = table.floors;
-        let (mut ends, mut members) = (Vec::new(), Vec::new());
+        let (mut ends, mut members): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
         if axis.role != Role::Free {
             ends = vec![0u32; floors.len()];
-            // Sorted by class, as many as each has.
-            let mut order: Vec<(usize, usize)> =
-                into.iter().zip(kept).map(|(into, kept)| (*into, kept.class)).collect();
-            order.sort_unstable();
-            for (into, class) in order {
-                members.extend(axis.members(class));
-                if let Some(end) = ends.get_mut(into) {
-                    *end = u32::try_from(members.len()).unwrap_or(u32::MAX);
+            // Sorted by class: as many as each has, then each where the last of its class ended.
+            for (into, kept) in into.iter().zip(kept) {
+                if let Some(end) = ends.get_mut(*into) {
+                    *end += u32::try_from(axis.members(kept.class).len()).unwrap_or(0);
+                }
+            }
+            let mut total = 0;
+            for end in &mut ends {
+                (*end, total) = (total, total + *end);
+            }
+            members = vec![0; usize::try_from(total).unwrap_or(0)];
+            for (into, kept) in into.iter().zip(kept) {
+                let own = axis.members(kept.class);
+                if let Some(end) = ends.get_mut(*into) {
+                    let at = usize::try_from(*end).unwrap_or(usize::MAX);
+                    if let Some(slots) = members.get_mut(at..at.saturating_add(own.len())) {
+                        slots.copy_from_slice(own);
+                    }
+                    *end += u32::try_from(own.len()).unwrap_or(0);
                 }
             }
         }
