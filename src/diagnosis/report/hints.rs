@@ -11,7 +11,7 @@ use crate::{
     world::Collected,
 };
 
-use super::Findings;
+use super::{Findings, Found};
 
 /// Whether the weight alone makes the server show as unhealthy.
 pub(super) fn zero_weight(collected: &Collected) -> bool {
@@ -47,7 +47,7 @@ pub(super) fn other_family(case: &Case, findings: &Findings) -> Vec<OtherFamily>
     let on_page = sides
         .into_iter()
         .filter_map(|(layer, direction)| findings.of_side((layer, direction, None)).next());
-    let beyond = findings.faults().filter(|found| found.is_beyond());
+    let beyond = findings.faults().filter(Found::is_beyond);
     let beyond = beyond.filter_map(|beyond| Some((beyond.rules()?, beyond.subnet)));
     let found = on_page.map(|found| (found, None)).chain(beyond);
     found

@@ -306,8 +306,8 @@ fn other_sources(collected: &Collected) -> OtherSources {
 fn a_host(family: Family, sources: &SpanSet<u128>) -> Option<u128> {
     let first = sources.min()?;
     let network = match family {
-        Family::V4 => first & 0xff == 0,
-        Family::V6 => first & 0xffff == 0,
+        Family::V4 => first.trailing_zeros() >= 8,
+        Family::V6 => first.trailing_zeros() >= 16,
     };
     let next = first.saturating_add(1);
     Some(if network && sources.contains(next) { next } else { first })

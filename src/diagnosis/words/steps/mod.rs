@@ -39,18 +39,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
                 "Nothing may be listening on {port_words}, or only on {loopback}. On the server: {ss} 'sport = :{port}'"
             )
         }
-        NextStep::WrongPort { udp, service, answers } => {
-            let ss = ss(*udp);
-            let nothing = if *answers {
-                "Some other program may answer on"
-            } else {
-                "Nothing may be listening on"
-            };
-            format!(
-                "{nothing} {port}, the health check port; the service is on {service}. On the server: {ss} 'sport = :{port} or \
-                 sport = :{service}'"
-            )
-        }
+        NextStep::WrongPort { udp, service, answers } => wrong_port(port, *service, *udp, *answers),
         NextStep::NodePort => format!(
             "If {port} is a Kubernetes node port (ss does not list those), its Service may have no ready endpoint, or none on this \
              node (externalTrafficPolicy: Local): kubectl get endpointslices -A"
@@ -109,24 +98,8 @@ fn sentence(report: &Report, step: &NextStep) -> String {
             };
             format!("The server may be overloaded. On the server: uptime; ss -s; nstat -az {counter}")
         }
-        NextStep::PingsIgnored => {
-            let setting = match traffic.family {
-                Family::V4 => "net.ipv4.icmp_echo_ignore_all",
-                Family::V6 => "net.ipv6.icmp.echo_ignore_all",
-            };
-            format!("UDP checks need answers to pings. On the server, this must be 0: sysctl {setting}")
-        }
-        NextStep::IcmpErrorsLimited => {
-            let settings = match traffic.family {
-                Family::V4 => "net.ipv4.icmp_ratelimit net.ipv4.icmp_ratemask",
-                Family::V6 => "net.ipv6.icmp.ratelimit net.ipv6.icmp.ratemask",
-            };
-            // The kernel has one limit on all ICMP messages, of both families.
-            format!(
-                "ICMP errors may be rate-limited, so that the check misses them. On the server: sysctl {settings} \
-                 net.ipv4.icmp_msgs_per_sec"
-            )
-        }
+        NextStep::PingsIgnored => pings(traffic.family),
+        NextStep::IcmpErrorsLimited => icmp_errors(traffic.family),
         NextStep::ShortTimeout { seconds, from } => {
             let (waits, place, bare) = (waits(*seconds), capitalized(&place(from)), bare(traffic));
             format!("The check's timeout may be too short{waits}. {place}: ping -c 5 {bare}")
@@ -172,6 +145,39 @@ fn loopback(family: Family) -> &'static str {
         Family::V4 => "127.0.0.1",
         Family::V6 => "::1 or IPv4",
     }
+}
+
+fn wrong_port(port: u16, service: u16, udp: bool, answers: bool) -> String {
+    let ss = ss(udp);
+    let what = if answers {
+        "Some other program may answer on"
+    } else {
+        "Nothing may be listening on"
+    };
+    format!(
+        "{what} {port}, the health check port; the service is on {service}. On the server: {ss} 'sport = :{port} or sport = \
+         :{service}'"
+    )
+}
+
+fn pings(family: Family) -> String {
+    let setting = match family {
+        Family::V4 => "net.ipv4.icmp_echo_ignore_all",
+        Family::V6 => "net.ipv6.icmp.echo_ignore_all",
+    };
+    format!("UDP checks need answers to pings. On the server, this must be 0: sysctl {setting}")
+}
+
+fn icmp_errors(family: Family) -> String {
+    let settings = match family {
+        Family::V4 => "net.ipv4.icmp_ratelimit net.ipv4.icmp_ratemask",
+        Family::V6 => "net.ipv6.icmp.ratelimit net.ipv6.icmp.ratemask",
+    };
+    // The kernel has one limit on all ICMP messages, of both families.
+    format!(
+        "ICMP errors may be rate-limited, so that the check misses them. On the server: sysctl {settings} \
+         net.ipv4.icmp_msgs_per_sec"
+    )
 }
 
 fn place(from: &Vantage) -> String {
