@@ -142,12 +142,20 @@ pub(super) fn read(kind: Kind, json: &[u8]) -> Option<Incoming> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::v1alpha1::{ACCEPT_ANNOTATION, BackendServer, HealthState};
+    use crate::{
+        api::v1alpha1::{ACCEPT_ANNOTATION, BackendServer, HealthState},
+        world::{RefusalReason, Settings, World},
+    };
 
     #[test]
     fn of_the_annotations_only_the_one_that_is_read_is_kept() {
@@ -218,6 +226,103 @@ mod tests {
         ] {
             let health = backend(&status).unwrap().status.and_then(|status| status.health);
             assert!(health.is_none(), "{status}");
+        }
+    }
+
+    /// A backend server that is diagnosed with all that this reads, each object with a name of its own.
+    fn stage() -> Vec<Value> {
+        let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": API_VERSION, "kind": kind, "metadata": {"namespace": "meadow", "name": name}, "spec": spec});
+        let rule = json!({"name": "in", "direction": "Ingress", "remote": {"addressGroupRef": {"name": "dogs"}}});
+        let acl = |subnet: &str| json!({"subnetRefs": [{"name": subnet}], "ingress": [{"name": "r", "action": "Allow", "source": {"addressGroupRef": {"name": "cats"}}}]});
+        let mut ewe = object(
+            "BackendServer",
+            "ewe",
+            json!({"loadBalancerRef": {"name": "gate"}, "backendServerGroup": "sheep", "address": "10.2.0.1", "port": 80,
+                "subnetRef": {"name": "vale"}, "securityGroupRefs": [{"name": "fence"}]}),
+        );
+        ewe["status"] = json!({"health": {"state": "Unhealthy"}});
+        vec![
+            ewe,
+            object(
+                "LoadBalancer",
+                "gate",
+                json!({"type": "Dedicated", "backendSubnetRefs": [{"name": "hill"}],
+                    "listeners": [{"name": "l", "protocol": "TCP", "port": 80, "backendServerGroups": ["sheep"]}],
+                    "backendServerGroups": [{"name": "sheep", "protocol": "TCP", "healthCheck": {"protocol": "TCP"}}]}),
+            ),
+            object("Subnet", "hill", json!({"cidrs": ["10.1.0.0/24"]})),
+            object("Subnet", "vale", json!({"cidrs": ["10.2.0.0/24"]})),
+            object("Subnet", "moor", json!({"cidrs": ["10.3.0.0/24"]})),
+            object("SecurityGroup", "fence", json!({"rules": [rule]})),
+            object("SecurityGroup", "wall", json!({"rules": []})),
+            object("AddressGroup", "dogs", json!({"addresses": ["10.1.0.0/24"]})),
+            object("AddressGroup", "cats", json!({"addresses": ["10.1.0.0/24"]})),
+            object("AddressGroup", "rats", json!({"addresses": ["10.1.0.0/24"]})),
+            object("NetworkACL", "hedge", acl("vale")),
+            object("NetworkACL", "gatehouse", acl("hill")),
+            object("NetworkACL", "ditch", acl("moor")),
+        ]
+    }
+
+    /// Why the backend server is not diagnosed.
+    fn refusal(objects: impl Iterator<Item = Incoming>) -> Option<RefusalReason> {
+        let mut world = World::new(&Settings::default());
+        for object in objects {
+            world.set(object);
+        }
+        let collected = world.collect(&Key::new("meadow", "ewe"))?;
+        collected.case.err().map(|refusal| refusal.reason)
+    }
+
+    /// As the controller reads them, and as the command line does.
+    fn at_both_doors(objects: &[Value]) -> [Option<RefusalReason>; 2] {
+        let watched = objects.iter().filter_map(|object| {
+            let kind = Kind::from_name(object["kind"].as_str().unwrap()).unwrap();
+            read(kind, object.to_string().as_bytes())
+        });
+        let text: Vec<_> = objects.iter().map(Value::to_string).collect();
+        let loaded = crate::manifest::load_text("stage.yaml", &text.join("\n---\n"));
+        [
+            refusal(watched),
+            refusal(loaded.objects.into_iter().map(|loaded| loaded.incoming)),
+        ]
+    }
+
+    #[test]
+    fn what_is_there_and_cannot_be_read_is_the_same_to_the_controller_and_the_command_line() {
+        let unread = ["moor", "wall", "rats"];
+        assert_eq!(at_both_doors(&stage()), [None, None]);
+        let damages: [(&str, fn(&mut Value)); 4] = [
+            ("no object", |object| object["spec"] = json!("none")),
+            ("null", |object| object["spec"] = json!(null)),
+            ("fields of another version", |object| {
+                for value in object["spec"].as_object_mut().unwrap().values_mut() {
+                    *value = json!({"later": 1});
+                }
+            }),
+            ("a list of another version", |object| {
+                for value in object["spec"].as_object_mut().unwrap().values_mut() {
+                    if value.is_array() {
+                        *value = json!([{"later": 1}]);
+                    }
+                }
+            }),
+        ];
+        for at in 1..stage().len() {
+            for (what, damage) in damages {
+                let mut objects = stage();
+                damage(&mut objects[at]);
+                let name = objects[at]["metadata"]["name"].as_str().unwrap().to_owned();
+                // A network ACL that cannot be read may be any subnet's.
+                let expected = (!unread.contains(&&*name)).then_some(RefusalReason::InvalidSpec);
+                assert_eq!(at_both_doors(&objects), [expected, expected], "{name}: {what}");
+            }
+            let mut objects = stage();
+            let gone = objects.remove(at);
+            let name = gone["metadata"]["name"].as_str().unwrap();
+            let needed = !unread.contains(&name) && gone["kind"] != "NetworkACL";
+            let expected = needed.then_some(RefusalReason::ReferenceNotFound);
+            assert_eq!(at_both_doors(&objects), [expected, expected], "{name} is gone");
         }
     }
 }
