@@ -76,7 +76,10 @@ impl World {
         let input = Input::new((namespace, &key.name), backend, balancer, sources.as_ref());
         let health_check = input.group.and_then(|group| group.health_check.clone());
         let refusal = refusals::refusal(&input);
-        let ends = refusal.is_none().then(|| ends::find(&input)).unwrap_or_default();
+        let ends = match (&refusal, balancer, &sources) {
+            (None, Some(balancer), Some((sources, _))) => ends::find(namespace, backend, balancer, sources),
+            _ => Ends::default(),
+        };
         let case = match refusal {
             Some(refusal) => Err(refusal),
             None => case(&input, &ends).ok_or_else(|| refusals::sources_unknown(&input)),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::{
-    api::v1alpha1::{Kind, LoadBalancerType, NetworkACL, Subnet},
-    engine::Span,
+    api::v1alpha1::{BackendServer, Kind, LoadBalancer, LoadBalancerType, NetworkACL, Subnet},
+    engine::{Span, SpanSet},
 };
 
-use super::{Namespace, entry::Readable, refusals::Input};
+use super::{Namespace, entry::Readable};
 
 /// A subnet from which the load balancer probes, other than the server's own, with the network ACL in force on it.
 pub(super) struct End<'a> {
@@ -41,25 +41,28 @@ impl Ends<'_> {
 }
 
 /// The load balancer's ends in the order in which it names its subnets; none where probes do not come from its subnets.
-pub(super) fn find<'a>(input: &Input<'a>) -> Ends<'a> {
+pub(super) fn find<'a>(
+    namespace: &'a Namespace,
+    backend: &Readable<BackendServer>,
+    balancer: &'a Readable<LoadBalancer>,
+    sources: &SpanSet<u128>,
+) -> Ends<'a> {
     let mut out = Ends::default();
-    let (Some(balancer), Some((sources, _)), Some((family, _))) =
-        (input.balancer, input.sources, input.backend.compiled.probed)
-    else {
+    let Some((family, _)) = backend.compiled.probed else {
         return out;
     };
     if balancer.object.spec.type_ != LoadBalancerType::Dedicated {
         return out;
     }
-    let own = input.backend.object.spec.subnet_ref.as_ref();
+    let own = backend.object.spec.subnet_ref.as_ref();
     let own = own.map(|own| own.name.as_str());
     let subnets = balancer.object.spec.backend_subnet_refs.iter();
     let subnets = subnets.map(|subnet| subnet.name.as_str());
     for subnet in subnets.filter(|subnet| Some(*subnet) != own) {
         // Most subnets have no network ACL: asked first, since it costs the least.
-        let mut acls = claims(input.namespace, subnet);
+        let mut acls = claims(namespace, subnet);
         let Some(first) = acls.next() else { continue };
-        let Some(found) = input.namespace.readable::<Subnet>(subnet) else {
+        let Some(found) = namespace.readable::<Subnet>(subnet) else {
             continue;
         };
         let prefixes = found.compiled.prefixes(family);
@@ -74,7 +77,7 @@ pub(super) fn find<'a>(input: &Input<'a>) -> Ends<'a> {
             });
             continue;
         }
-        let acl = input.namespace.readable::<NetworkACL>(first);
+        let acl = namespace.readable::<NetworkACL>(first);
         let in_force = acl.filter(|acl| acl.object.spec.enabled);
         out.judged.extend(in_force.map(|acl| End { subnet, prefixes, acl }));
     }
