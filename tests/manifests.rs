@@ -157,7 +157,13 @@ fn the_exit_status_says_how_it_went() {
     // What admission cannot judge and the diagnosis refuses counts as invalid too.
     let host_bits = diagnose(HEALTHY_WORLD.replace("192.168.0.0/24", "192.168.0.1/24"));
     assert_eq!(host_bits.code, 2);
-    assert!(host_bits.err.contains("InvalidSpec"), "{}", host_bits.err);
+    assert!(
+        host_bits
+            .err
+            .starts_with("error: <stdin>:4: Subnet default/front: spec.cidrs[0]: \"192.168.0.1/24\" has host bits set"),
+        "{}",
+        host_bits.err
+    );
     // No arguments at all: clap's own status for wrong usage.
     assert_eq!(diagnose_with(&[], b"").code, 2);
 }
@@ -895,6 +901,187 @@ fn what_is_no_manifest_at_all_is_named_for_what_it_is() {
     // A mark of a template in a string of something else is none.
     let rule = "apiVersion: v1\nkind: ConfigMap\ndata: {a: '{{ .Values.b }}'}\n---\n";
     assert_eq!(diagnose(rule.to_owned() + &faulty_world()).code, 1);
+}
+
+#[test]
+fn the_spelling_of_clouds_is_answered_with_the_right_word() {
+    for (right, wrong, hint) in [
+        (
+            "reason: ConnectTimeout",
+            "reason: CONNECT_TIMEOUT",
+            "did you mean \"ConnectTimeout\"?",
+        ),
+        (
+            "reason: ConnectTimeout",
+            "reason: connection timed out",
+            "did you mean \"ConnectTimeout\"?",
+        ),
+        ("state: Unhealthy", "state: OFFLINE", "did you mean \"Unhealthy\"?"),
+        ("direction: Ingress", "direction: ingress", "did you mean \"Ingress\"?"),
+        ("direction: Egress", "direction: outbound", "did you mean \"Egress\"?"),
+        (
+            "direction: Ingress",
+            "direction: Ingress, action: drop",
+            "did you mean \"Deny\"?",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, ethertype: 4",
+            "did you mean \"IPv4\"?",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, protocol: TCP",
+            "did you mean \"tcp\"?",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, protocol: any",
+            "leave protocol out: absent means all",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, protocol: '-1'",
+            "leave protocol out: absent means all",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, protocol: -1",
+            "leave protocol out: absent means all",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, protocol: 0",
+            "leave protocol out: absent means all",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, protocol: 6",
+            "put it in quotes",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, protocol: tcp, ports: '80:90'",
+            "did you mean \"80-90\"?",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, remote: {cidr: 10.0.0.1}",
+            "did you mean \"10.0.0.1/32\"?",
+        ),
+        (
+            "direction: Ingress",
+            "direction: Ingress, enabled: 'yes'",
+            "write true, without quotes",
+        ),
+        ("type: Dedicated", "type: dedicated", "did you mean \"Dedicated\"?"),
+        (
+            "healthCheck: {protocol: TCP}",
+            "healthCheck: {protocol: tcp}",
+            "did you mean \"TCP\"?",
+        ),
+        (
+            "healthCheck: {protocol: TCP}",
+            "healthCheck: {protocol: TCP, delay: 5}",
+            "did you mean \"delaySeconds\"?",
+        ),
+        (
+            "securityGroupRefs:",
+            "security_group_refs:",
+            "did you mean \"securityGroupRefs\"?",
+        ),
+    ] {
+        diagnose(HEALTHY_WORLD.replace(right, wrong)).prints_problems(&[&[hint]]);
+    }
+    // What may be meant is no error.
+    for (right, wrong, hint) in [
+        (
+            "reason: ConnectTimeout",
+            "reason: ConnectionRefused",
+            "did you mean \"ConnectRefused\"?",
+        ),
+        (
+            "direction: Ingress}",
+            "direction: Ingress}\n  - {name: z, direction: Ingress, protocol: '0'}",
+            "leave protocol out",
+        ),
+    ] {
+        let answer = diagnose(HEALTHY_WORLD.replace(right, wrong));
+        assert_eq!((answer.code, answer.err.lines().count()), (0, 1), "{}", answer.err);
+        assert!(
+            answer.err.starts_with("note: <stdin>:") && answer.err.contains(hint),
+            "{}",
+            answer.err
+        );
+    }
+    let free = diagnose(HEALTHY_WORLD.replace("reason: ConnectTimeout", "reason: MaintenanceWindow"));
+    assert_eq!((free.code, free.err.as_str()), (0, ""));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let world = HEALTHY_WORLD
+        // A wrong word, beside it what only a reader of the values finds, and a rule of admission.
+        .replace("{name: in, direction: Ingress}", "{name: in, direction: Sideways}\n  - {name: in2, direction: Ingress, remote: {cidr: 10.0.0.1/8}}\n  - {name: in3, direction: Ingress, ports: '80'}")
+        // A wrong type, and two prefixes with host bits.
+        .replace("spec: {cidrs: [192.168.0.0/24]}", "spec: {cidrs: [192.168.0.1/24, 192.168.3.9/24]}")
+        .replace("  port: 80\n", "  port: '80'\n  weight: 900\n")
+        .replace("address: 192.168.1.10", "address: 192.168.1.300");
+    diagnose(&world).prints_problems(&[
+        &["<stdin>:25: SecurityGroup default/open: spec.rules[0].direction: Unsupported value"],
+        &[
+            "<stdin>:27: SecurityGroup default/open: spec.rules[2].ports",
+            "only possible with protocol tcp or udp",
+        ],
+        &["BackendServer default/member: spec.port", "must be of type integer"],
+        &["BackendServer default/member: spec.weight", "less than or equal to 100"],
+        &[
+            "<stdin>:4: Subnet default/front: spec.cidrs[0]",
+            "has host bits set; the prefix is 192.168.0.0/24",
+        ],
+        &[
+            "<stdin>:4: Subnet default/front: spec.cidrs[1]",
+            "the prefix is 192.168.3.0/24",
+        ],
+        &[
+            "<stdin>:26: SecurityGroup default/open: spec.rules[1].remote.cidr",
+            "10.0.0.0/8",
+        ],
+        &["BackendServer default/member: spec.address", "is not an IP address"],
+    ]);
+    // Further ones are counted where there is no room, and are to be found.
+    let answer = diagnose_with(
+        &["-f", "-", "-o", "json"],
+        HEALTHY_WORLD.replace("[192.168.0.0/24]", "[a, b, c]").as_bytes(),
+    );
+    let (_, message) = diagnosed(&answer.json()["items"][0]);
+    assert!(
+        message.contains("(and 2 more, listed with the errors of the input)"),
+        "{message}"
+    );
+    let missing = HEALTHY_WORLD.replace("[{name: open}]", "[{name: xa}, {name: ya}, {name: za}]");
+    let answer = diagnose(&missing);
+    for name in ["xa", "ya", "za"] {
+        assert!(
+            answer.err.contains(&format!("SecurityGroup \"{name}\" not found")),
+            "{}",
+            answer.err
+        );
+    }
+    assert!(
+        answer
+            .out
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .contains("(and 2 more, listed on standard error)")
+    );
+    let json = diagnose_with(&["-f", "-", "-o", "json"], missing.as_bytes()).json();
+    assert!(
+        diagnosed(&json["items"][0])
+            .1
+            .contains("(and 2 more; elb-doctor diagnose lists them all)")
+    );
 }
 
 #[test]

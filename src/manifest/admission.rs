@@ -6,6 +6,7 @@ use kube::core::cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use serde_json::Value as Json;
 
 use super::{
+    mend::mended,
     node::Node,
     schema::{self, Patterns, Violation, Walk},
 };
@@ -49,36 +50,68 @@ impl Admission {
         })
     }
 
-    /// The object with its defaults, and all that admission would refuse. CEL rules are asked only of an object that the
-    /// schema allows, as the API server does: they may rely on it.
-    pub fn admit(&mut self, kind: Kind, node: &Node) -> (Json, Vec<Violation>) {
+    /// The object with its defaults, and all that admission would refuse.
+    pub fn admit(&mut self, kind: Kind, node: &Node) -> Admitted {
         let Some(schema) = self.schemas.get(&kind) else {
-            return (node.to_json(), Vec::new());
+            return Admitted::default();
         };
         let mut walk = Walk::new(&mut self.patterns);
         let object = walk.node(schema, node, "");
-        let mut violations = walk.violations;
+        let (mut violations, doubts) = (walk.violations, walk.doubts);
         violations.extend(metadata_violations(node, &object));
-        if violations.is_empty() {
-            let compiled = self.compiled.entry(kind).or_insert_with(|| compile_schema(schema));
-            let errors = self.validator.validate_compiled(compiled, &object, None);
-            for error in errors.err().into_iter().flatten() {
-                let path = error.field_path.trim_start_matches('.').to_owned();
-                // The rules are ours and every one of them is tried by a test; still never take a failure for a pass.
-                let message = match error.kind {
-                    ErrorKind::ValidationFailure => format!("Invalid value: {}", error.message),
-                    _ => format!("the rule {:?} could not be evaluated: {}", error.rule, error.message),
-                };
-                violations.push(Violation {
-                    line: node.line_of(&path),
-                    path,
-                    message: clean(&message).into_owned(),
-                });
+        // CEL rules may rely on the schema, so the API server asks them only of an object that the schema allows. Here they are asked
+        // of others, too, mended as far as they must be.
+        let mended = (!violations.is_empty()).then(|| mended(schema, node));
+        let compiled = self.compiled.entry(kind).or_insert_with(|| compile_schema(schema));
+        let judged = mended.as_ref().unwrap_or(&object);
+        let errors = self.validator.validate_compiled(compiled, judged, None);
+        let mut by_rules = Vec::new();
+        for error in errors.err().into_iter().flatten() {
+            let path = error.field_path.trim_start_matches('.').to_owned();
+            // What stands beside something that was mended may be right as it is.
+            let around = path.rsplit_once('.').map_or("", |(around, _)| around);
+            if violations.iter().any(|violation| is_in(&violation.path, around)) {
+                continue;
             }
+            // The rules are ours and every one of them is tried by a test; still never take a failure for a pass.
+            let message = match error.kind {
+                ErrorKind::ValidationFailure => format!("Invalid value: {}", error.message),
+                _ => format!("the rule {:?} could not be evaluated: {}", error.rule, error.message),
+            };
+            by_rules.push(Violation {
+                line: node.line_of(&path),
+                path,
+                message: clean(&message).into_owned(),
+            });
         }
+        violations.extend(by_rules);
         violations.sort_by_key(|f| f.line);
-        (object, violations)
+        Admitted {
+            object,
+            mended,
+            violations,
+            doubts,
+        }
     }
+}
+
+/// What became of a document.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    /// The object with its defaults.
+    pub object: Json,
+    /// The same, mended, where it has to be.
+    pub mended: Option<Json>,
+    /// All that admission would refuse.
+    pub violations: Vec<Violation>,
+    /// What is allowed and hardly meant.
+    pub doubts: Vec<Violation>,
+}
+
+/// Whether a path leads to a field or into it.
+pub fn is_in(path: &str, field: &str) -> bool {
+    let rest = path.strip_prefix(field);
+    field.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The schema as the API server completes it: with the fields that every object has.

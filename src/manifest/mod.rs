@@ -11,15 +11,24 @@ mod foreign;
 mod hint;
 mod identity;
 mod input;
+mod mend;
 mod node;
 mod passed_over;
 mod problem;
 mod schema;
+mod spelling;
 
 use std::{collections::HashMap, path::PathBuf};
 
 pub(crate) use self::hint::nearest;
-use self::{admission::Admission, files::Finder, identity::Identity, input::Allowance, node::Node, schema::Violation};
+use self::{
+    admission::{Admission, Admitted, is_in},
+    files::Finder,
+    identity::Identity,
+    input::Allowance,
+    node::Node,
+    schema::Violation,
+};
 pub use self::{
     passed_over::PassedOver,
     problem::{Problem, Source},
@@ -27,7 +36,7 @@ pub use self::{
 use crate::{
     api::v1alpha1::{ApiObject, Kind, KindVisitor, Object},
     text::excerpt,
-    world::{Incoming, Key, Unreadable},
+    world::{Incoming, Key, Unreadable, own_violations},
 };
 
 /// Problems after which a file is given up: bounds the memory and the time that input of nothing but problems takes.
@@ -47,8 +56,10 @@ pub struct LoadedObject {
 pub struct Loaded {
     /// The objects, in the order of the input, each name once.
     pub objects: Vec<LoadedObject>,
-    /// All that is wrong, in the order of the input.
+    /// What cannot be read or admission refuses, in the order of the input.
     pub errors: Vec<Problem>,
+    /// Values that admission lets pass, since it cannot judge them, and no diagnosis can use.
+    pub values: Vec<Problem>,
     /// What may be read and is hardly what was meant.
     pub notes: Vec<Problem>,
     /// What belongs to others.
@@ -123,6 +134,7 @@ struct Loader {
     options: Options,
     admission: Admission,
     errors: Vec<Problem>,
+    values: Vec<Problem>,
     notes: Vec<Problem>,
     passed_over: PassedOver,
     without_namespace: bool,
@@ -174,6 +186,7 @@ impl Loader {
             options,
             admission: Admission::new()?,
             errors: Vec::new(),
+            values: Vec::new(),
             notes: Vec::new(),
             passed_over: PassedOver::default(),
             without_namespace: false,
@@ -186,6 +199,7 @@ impl Loader {
         Loaded {
             objects: self.found.into_iter().map(Found::finish).collect(),
             errors: self.errors,
+            values: self.values,
             notes: self.notes,
             passed_over: self.passed_over,
             namespace: self.options.namespace,
@@ -330,19 +344,21 @@ impl Loader {
             first.violations.push(violation);
             return self.problem(problem(node.line, message));
         }
-        let (json, found) = self.admission.admit(kind, node);
-        let mut violations = Vec::new();
-        for Violation { line, path, message } in found {
-            let violation = if path.is_empty() {
-                message
-            } else {
-                format!("{path}: {message}")
-            };
-            self.problem(problem(line, violation.clone()));
-            if is_read(&path) {
-                violations.push(violation);
-            }
+        let Admitted {
+            object: json,
+            mended,
+            violations: found,
+            doubts,
+        } = self.admission.admit(kind, node);
+        let message = |violation: &Violation| match violation.path.as_str() {
+            "" => violation.message.clone(),
+            path => format!("{path}: {}", violation.message),
+        };
+        for found in &found {
+            self.problem(problem(found.line, message(found)));
         }
+        let read = found.iter().filter(|found| is_read(&found.path));
+        let mut violations: Vec<String> = read.map(message).collect();
         let object = match kind.visit(Typed(with_namespace(json, &self.options.namespace))) {
             Ok(object) => Some(object),
             Err(error) => {
@@ -354,6 +370,24 @@ impl Loader {
                 None
             }
         };
+        // What no admission can judge is told with the rest, so that all of it is mended at once.
+        let readable = match mended {
+            Some(mended) => kind.visit(Typed(mended)).ok(),
+            None => object.clone(),
+        };
+        for further in readable.iter().flat_map(own_violations) {
+            let path = plain_path(&further.field);
+            let known = |found: &Violation| is_in(&found.path, &path) || is_in(&path, &found.path);
+            if self.values.len() < MAX_PROBLEMS && !found.iter().any(known) {
+                let message = format!("{path}: {}", further.message);
+                self.values.push(problem(node.line_of(&path), message));
+            }
+        }
+        for doubt in &doubts {
+            if self.notes.len() < MAX_PROBLEMS {
+                self.notes.push(problem(doubt.line, message(doubt)));
+            }
+        }
         // Without a name nothing can refer to it.
         if let Some(key) = key {
             self.keep(Found {
@@ -365,6 +399,14 @@ impl Loader {
                 judged: true,
             });
         }
+    }
+}
+
+/// The path of a field without the name of the rule that may stand in it.
+fn plain_path(field: &str) -> String {
+    match (field.split_once(" ("), field.rsplit_once(')')) {
+        (Some((before, _)), Some((_, after))) => format!("{before}{after}"),
+        _ => field.to_owned(),
     }
 }
 

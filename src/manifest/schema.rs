@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     hint,
     node::{Entry, Node, Value},
+    spelling,
 };
 use crate::text::excerpt;
 
@@ -48,6 +49,8 @@ pub struct Walk<'a> {
     patterns: &'a mut Patterns,
     /// What was found, in the order of the walk.
     pub violations: Vec<Violation>,
+    /// What is allowed and hardly meant.
+    pub doubts: Vec<Violation>,
 }
 
 impl<'a> Walk<'a> {
@@ -56,6 +59,7 @@ impl<'a> Walk<'a> {
         Self {
             patterns,
             violations: Vec::new(),
+            doubts: Vec::new(),
         }
     }
 
@@ -92,12 +96,12 @@ impl<'a> Walk<'a> {
                 }
                 None if expected == "number" => n.clone().into(),
                 None => {
-                    self.wrong_type(expected, node, path);
+                    self.wrong_type(schema, expected, node, path);
                     n.clone().into()
                 }
             },
             _ => {
-                self.wrong_type(expected, node, path);
+                self.wrong_type(schema, expected, node, path);
                 return node.to_json();
             }
         };
@@ -105,9 +109,8 @@ impl<'a> Walk<'a> {
             && !words.contains(&json)
         {
             let words: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
-            let hint = node
-                .as_str()
-                .map_or_else(String::new, |w| hint::did_you_mean(w, words.iter().copied()));
+            let right = node.as_str().and_then(|word| spelling::one_of(word, &words));
+            let hint = right.map_or_else(String::new, hint::suggestion);
             let supported = words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ");
             let value = shown(node);
             self.find(
@@ -119,14 +122,21 @@ impl<'a> Walk<'a> {
         json
     }
 
-    fn wrong_type(&mut self, expected: &str, node: &Node, path: &str) {
+    fn wrong_type(&mut self, schema: &Json, expected: &str, node: &Node, path: &str) {
         let is = node.type_name();
+        let words: Vec<&str> = strings(schema, "enum").collect();
         // The mistake behind most of these: `protocol: 6`, `name: on`.
         let hint = match (expected, &node.value) {
-            ("string", Value::Number(_) | Value::Bool(_)) => ": put it in quotes",
-            ("integer" | "boolean", Value::String(_)) => ": write it without quotes",
-            ("array", _) => ": start each item with a dash, or use brackets",
-            _ => "",
+            ("string", Value::Number(_) | Value::Bool(_)) if !words.is_empty() => {
+                let right = spelling::one_of(&node.to_json().to_string(), &words);
+                right.map_or_else(String::new, hint::suggestion)
+            }
+            ("string", Value::Number(n)) => spelling::of_number(path, n).unwrap_or(": put it in quotes").into(),
+            ("string", Value::Bool(_)) => ": put it in quotes".into(),
+            ("boolean", Value::String(text)) => spelling::of_bool(text).unwrap_or_default().into(),
+            ("integer", Value::String(text)) if text.parse::<i64>().is_ok() => ": write it without quotes".into(),
+            ("array", _) => ": start each item with a dash, or use brackets".into(),
+            _ => String::new(),
         };
         self.refuse(node, path, &format!("must be of type {expected}, not {is}{hint}"));
     }
@@ -211,6 +221,7 @@ impl<'a> Walk<'a> {
     }
 
     fn string(&mut self, schema: &Json, node: &Node, text: &str, path: &str) {
+        let before = self.violations.len();
         let length = text.chars().count();
         if let Some(max) = count(schema, "maxLength").filter(|max| length > *max) {
             self.find(
@@ -230,13 +241,22 @@ impl<'a> Walk<'a> {
         if let Some(pattern) = schema.get("pattern").and_then(Json::as_str)
             && !self.patterns.matches(pattern, text)
         {
-            self.refuse(node, path, &format!("{path} in body should match '{pattern}'"));
+            let hint = spelling::of_value(path, text);
+            self.refuse(node, path, &format!("{path} in body should match '{pattern}'{hint}"));
         }
         for form in schema.get(FORMS).and_then(Json::as_array).into_iter().flatten() {
             let part = |field| form.get(field).and_then(Json::as_str).unwrap_or_default();
             if !self.patterns.matches(part("pattern"), text) {
-                self.refuse(node, path, part("message"));
+                let hint = spelling::of_value(path, text);
+                self.refuse(node, path, &format!("{}{hint}", part("message")));
             }
+        }
+        if let (true, Some(message)) = (self.violations.len() == before, spelling::doubt(path, text)) {
+            self.doubts.push(Violation {
+                line: node.line,
+                path: path.to_owned(),
+                message,
+            });
         }
         if schema.get("format").and_then(Json::as_str) == Some("date-time") && text.parse::<jiff::Timestamp>().is_err()
         {
@@ -334,7 +354,7 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
-fn strings<'s>(schema: &'s Json, keyword: &str) -> impl Iterator<Item = &'s str> {
+pub(super) fn strings<'s>(schema: &'s Json, keyword: &str) -> impl Iterator<Item = &'s str> {
     schema
         .get(keyword)
         .and_then(Json::as_array)
@@ -347,13 +367,13 @@ fn count(schema: &Json, keyword: &str) -> Option<usize> {
     schema.get(keyword)?.as_u64().and_then(|n| n.try_into().ok())
 }
 
-fn number(schema: &Json, keyword: &str) -> Option<f64> {
+pub(super) fn number(schema: &Json, keyword: &str) -> Option<f64> {
     schema.get(keyword).and_then(Json::as_f64)
 }
 
 /// The number without a fraction of zero: `1.0` is an integer to the API server.
 #[allow(clippy::cast_possible_truncation, reason = "only whole numbers of 53 bits get there")]
-fn whole(n: &serde_json::Number) -> Option<serde_json::Number> {
+pub(super) fn whole(n: &serde_json::Number) -> Option<serde_json::Number> {
     if !n.is_f64() {
         return Some(n.clone());
     }

@@ -48,6 +48,7 @@ pub use ends::UnjudgedSubnet;
 use entry::Entry;
 pub use incoming::{Incoming, Unreadable};
 pub use key::Key;
+pub(crate) use kinds::own_violations;
 pub use namespace::Namespace;
 use namespace::WorldKind;
 pub(crate) use refusal::{Refusal, RefusalReason};

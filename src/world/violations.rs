@@ -3,7 +3,7 @@
 //!
 //! What is wrong with an object by itself was found when it came in; here only references are looked up.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use crate::api::v1alpha1::{
     AddressGroup, BackendServer, BackendServerSpec, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet,
@@ -294,44 +294,5 @@ impl World {
             out.extend(rivals.map(|rival| (rival.to_string(), subnet.name.clone())));
         }
         out
-    }
-
-    /// Every invalid value of every object, used by a backend server or not, with the object's key; by kind and name.
-    /// Objects that admission would have refused are left out: whoever handed them in knows.
-    #[must_use]
-    pub(crate) fn invalid_values(&self) -> Vec<(Key, Violation)> {
-        let mut out = Vec::new();
-        for kind in Kind::ALL {
-            for (name, namespace) in &self.namespaces {
-                let violations = super::kinds::visit(*kind, OwnViolations(namespace));
-                out.extend(
-                    violations
-                        .into_iter()
-                        .map(|(object, violation)| (Key::new(&**name, &*object), violation)),
-                );
-            }
-        }
-        out
-    }
-}
-
-/// The violations that the objects of a kind have by themselves.
-struct OwnViolations<'a>(&'a Namespace);
-
-impl super::kinds::WorldVisitor for OwnViolations<'_> {
-    type Output = Vec<(Arc<str>, Violation)>;
-
-    fn visit<K: WorldKind>(self) -> Self::Output {
-        let entries = K::entries(self.0).iter();
-        let trusted = entries.filter_map(|(name, entry)| {
-            let readable = entry.readable()?;
-            readable.refused.is_none().then_some((name, readable))
-        });
-        let violations = trusted.flat_map(|(name, readable)| {
-            let own = K::own_violations(&readable.compiled);
-            own.into_iter()
-                .map(move |violation| (Arc::clone(name), violation.clone()))
-        });
-        violations.collect()
     }
 }

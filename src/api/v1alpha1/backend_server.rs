@@ -177,6 +177,21 @@ pub struct ReportedHealth {
     pub reported_at: Option<String>,
 }
 
+/// The reasons that the cloud reports. Reporters may write others.
+pub const REPORTED_REASONS: &[&str] = &[
+    "ConnectTimeout",
+    "ConnectRefused",
+    "ConnectFailed",
+    "ConnectInterrupt",
+    "SslHandshakeError",
+    "RecvResponseFailed",
+    "RecvResponseTimeout",
+    "SendRequestFailed",
+    "SendRequestTimeout",
+    "ResponseFormatError",
+    "ResponseMismatch",
+];
+
 /// Health of a backend server.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "the words say it")]

@@ -22,7 +22,8 @@ mod troubleshoot_request;
 pub use address_group::{AddressGroup, AddressGroupSpec};
 pub use annotations::{ACCEPT_ANNOTATION, ReadAnnotations};
 pub use backend_server::{
-    BackendHealthCheck, BackendServer, BackendServerSpec, BackendServerStatus, BackendType, HealthState, ReportedHealth,
+    BackendHealthCheck, BackendServer, BackendServerSpec, BackendServerStatus, BackendType, HealthState,
+    REPORTED_REASONS, ReportedHealth,
 };
 pub use diagnosis::{
     Blocked, Decision, Diagnosis, DiagnosisImpact, FailedCheck, Fix, FixKind, HealthCheckTraffic, ItemImpact, Nearest,

@@ -4,7 +4,6 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use crate::{
-    api::v1alpha1::conditions::reasons,
     cli::table,
     diagnosis::Assessment,
     manifest::Loaded,
@@ -56,7 +55,8 @@ pub fn of_nothing(why: &str) {
 /// Says what is wrong with the input, and what was passed over.
 pub fn of_input(loaded: &Loaded, strict: bool) {
     let mut err = io::stderr().lock();
-    say_first(&mut err, "error", loaded.errors.iter().map(ToString::to_string));
+    let errors: Vec<_> = loaded.errors.iter().chain(&loaded.values).collect();
+    say_first(&mut err, "error", errors.iter().map(ToString::to_string));
     say_first(&mut err, "note", loaded.notes.iter().map(ToString::to_string));
     if loaded.passed_over.total() > 0 {
         let passed_over = &loaded.passed_over;
@@ -66,17 +66,6 @@ pub fn of_input(loaded: &Loaded, strict: bool) {
             say(&mut err, "note", &format!("passed over {passed_over}"));
         }
     }
-}
-
-/// Says which values admission cannot judge and no diagnosis can use, whether or not a backend server reads them; returns
-/// how many there are.
-pub fn of_values(world: &World) -> usize {
-    let invalid = world.invalid_values();
-    let lines = invalid
-        .iter()
-        .map(|(key, fault)| format!("{}: namespace {}: {fault}", reasons::INVALID_SPEC, key.namespace));
-    say_first(&mut io::stderr().lock(), "error", lines);
-    invalid.len()
 }
 
 /// Says who is not diagnosed although it is not known to be well, and why: everything that is missing, with a hint where it may be.

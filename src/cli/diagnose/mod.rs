@@ -109,7 +109,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let world = world(&loaded, &settings, args.all);
     let mut assessments = assess(&world);
-    let invalid = complaints::of_values(&world);
     // What others read is told as the controller tells it.
     let retell = args.output == Format::Table;
     complaints::of_refusals(&world, &loaded, &mut assessments, retell);
@@ -128,7 +127,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     drop(out);
-    let (code, nothing) = outcome::of(&loaded, invalid, &assessments, args.strict);
+    let (code, nothing) = outcome::of(&loaded, &assessments, args.strict);
     if let Some(why) = nothing {
         complaints::of_nothing(&why);
     }

@@ -11,20 +11,20 @@ use crate::{
 };
 
 /// The exit status, and why nothing was diagnosed, where nothing was and nothing else says so.
-pub fn of(loaded: &Loaded, invalid: usize, assessments: &[Assessment], strict: bool) -> (ExitCode, Option<String>) {
+pub fn of(loaded: &Loaded, assessments: &[Assessment], strict: bool) -> (ExitCode, Option<String>) {
     let refused = |refusal: &Refusal| match refusal.reason {
         RefusalReason::InvalidSpec => true,
         RefusalReason::BackendNotUnhealthy => false,
         _ => strict,
     };
-    let is_invalid = invalid > 0
-        || !loaded.errors.is_empty()
+    let has_errors = !loaded.errors.is_empty() || !loaded.values.is_empty();
+    let is_invalid = has_errors
         || (strict && loaded.passed_over.total() > 0)
         || assessments.iter().any(|one| one.outcome.as_ref().is_err_and(refused));
     let nothing = nothing_diagnosed(loaded, assessments);
     if is_invalid {
         // What is wrong stands in the errors; where they say nothing of backend servers, this does.
-        let nothing = nothing.filter(|_| loaded.errors.is_empty() && invalid == 0);
+        let nothing = nothing.filter(|_| !has_errors);
         (ExitCode::from(INVALID), nothing)
     } else if nothing.is_some() {
         (ExitCode::from(NOTHING_DIAGNOSED), nothing)

@@ -11,7 +11,7 @@ mod troubleshoot_request;
 
 use super::{namespace::WorldKind, refusal::Violation};
 use crate::api::v1alpha1::{
-    AddressGroup, BackendServer, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet, TroubleshootRequest,
+    AddressGroup, BackendServer, Kind, LoadBalancer, NetworkACL, Object, SecurityGroup, Subnet, TroubleshootRequest,
 };
 
 pub(crate) use load_balancer::Group;
@@ -37,6 +37,21 @@ pub(crate) fn visit<V: WorldVisitor>(kind: Kind, visitor: V) -> V::Output {
         Kind::AddressGroup => visitor.visit::<AddressGroup>(),
         Kind::TroubleshootRequest => visitor.visit::<TroubleshootRequest>(),
     }
+}
+
+/// What is wrong with an object by itself, whoever uses it.
+pub(crate) fn own_violations(object: &Object) -> Vec<Violation> {
+    struct Own<'a>(&'a Object);
+    impl WorldVisitor for Own<'_> {
+        type Output = Vec<Violation>;
+
+        fn visit<K: WorldKind>(self) -> Vec<Violation> {
+            let compiled = K::of(self.0).map(|object| object.compile());
+            let own = compiled.as_ref().map(K::own_violations);
+            own.into_iter().flatten().cloned().collect()
+        }
+    }
+    visit(object.kind(), Own(object))
 }
 
 /// Says where a namespace keeps a kind.
