@@ -137,7 +137,7 @@ fn without_room_for_a_fix_the_condition_says_what_is_dropped() {
         .iter()
         .find(|condition| condition.type_ == "FaultFound")
         .unwrap();
-    assert_eq!(found.message, "Rule closed-1 in security group web denies: tcp");
+    assert_eq!(found.message, "Rule closed-1 in web denies: tcp");
 }
 
 #[test]
