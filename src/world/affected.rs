@@ -4,6 +4,7 @@
 //!
 //! - a backend server: its load balancer and that one's subnets, its own subnet, its security groups and their address groups, the
 //!   network ACLs that claim one of these subnets and their address groups, and every network ACL that cannot be read;
+//!   and, where its health check port is its group's, how many other members have it too;
 //! - a load balancer: its subnets, and the health that its backend servers show;
 //! - a security group: its address groups; a network ACL: these too, its subnets, and other ACLs that claim them;
 //! - a request: the backend server that it names, or all of its load balancer.
@@ -95,6 +96,11 @@ impl Names {
         for name in load_balancers {
             walk.requests_about(name);
         }
+    }
+
+    /// Backend servers whose group has another member more or less.
+    pub(super) fn members(&mut self, backend_servers: BTreeSet<Arc<str>>) {
+        self.backend_servers.extend(backend_servers);
     }
 
     /// With the namespace's name.

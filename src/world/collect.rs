@@ -35,6 +35,8 @@ pub struct Collected {
     pub case: Result<Case, Refusal>,
     /// Its load balancer, where that is there.
     pub load_balancer: Option<Arc<LoadBalancer>>,
+    /// How many other members of its group have the group's health check port; of more than [`MAX_TOLD`](super::MAX_TOLD) one more.
+    pub other_members: usize,
     /// The health check of its group, where that is there.
     pub health_check: Option<Arc<HealthCheck>>,
     /// Where the health check sources come from, where there are any.
@@ -104,6 +106,7 @@ impl World {
             displayed_reason: displayed_reason.to_owned(),
             case,
             load_balancer: balancer.map(|balancer| Arc::clone(&balancer.object)),
+            other_members: namespace.other_members(&key.name),
             health_check,
             source_origin: sources.map(|(_, origin)| origin),
             default_shared_sources: self.shared_sources.are_default,

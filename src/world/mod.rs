@@ -17,6 +17,7 @@ mod key;
 mod kinds;
 #[cfg(test)]
 mod laws;
+mod members;
 mod namespace;
 pub(crate) mod parse;
 mod queries;
@@ -49,6 +50,7 @@ use entry::Entry;
 pub use incoming::{Incoming, Unreadable};
 pub use key::Key;
 pub(crate) use kinds::own_violations;
+pub(crate) use members::MAX_TOLD;
 pub use namespace::Namespace;
 use namespace::WorldKind;
 pub(crate) use refusal::{Refusal, RefusalReason};

@@ -13,6 +13,7 @@ use crate::api::v1alpha1::{
 use super::{
     counts::Counts,
     entry::{Compile, Entries, Entry, Readable},
+    members::Members,
     references::References,
 };
 
@@ -39,6 +40,7 @@ pub struct Namespace {
     /// Network ACLs of which nothing can be read: which subnets they claim is not known, so each may be any subnet's.
     pub(super) unreadable_acls: imbl::OrdSet<Arc<str>>,
     counts: Counts,
+    pub(super) members: Members,
 }
 
 impl Namespace {
@@ -85,6 +87,7 @@ impl Namespace {
             references: _,
             unreadable_acls: _,
             counts: _,
+            members: _,
         } = self;
         load_balancers.is_empty()
             && backend_servers.is_empty()

@@ -23,6 +23,7 @@ impl Namespace {
         };
         let node: Node = (K::KIND, Arc::clone(name));
         let counted = Recount::begin(self, &node, same);
+        let group = (K::KIND == Kind::BackendServer).then(|| self.group_of(name));
         let mut affected = Names::default();
         if same {
             let unread = before.as_ref().zip(entry.as_ref());
@@ -49,6 +50,9 @@ impl Namespace {
         }
         let recounted = counted.end(self);
         affected.counted(self, &recounted);
+        if let Some(before) = group {
+            affected.members(self.regroup(name, before));
+        }
         if !same {
             affected.through(self, &node);
         }

@@ -19,8 +19,8 @@ pub struct PortRemoval {
     pub index: usize,
     /// Whether the array has others, so that the position may be another's by the time of the change.
     pub has_siblings: bool,
-    /// How many other members the group has, where that is known.
-    pub others: Option<usize>,
+    /// How many other members the change touches; of many only that there are more than so many.
+    pub others: usize,
     /// The health check port.
     pub port: u16,
     /// The port that is probed afterwards.
@@ -45,7 +45,7 @@ impl PortRemoval {
             group: spec.backend_server_group.clone(),
             index,
             has_siblings: groups.len() > 1,
-            others: None,
+            others: collected.other_members,
             port: case.traffic.port,
             then: case.backend_port,
         })

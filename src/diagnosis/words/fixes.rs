@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     engine::{Direction, Family, Layer, Leg, Placement, PortFix, Traffic, format_address, format_prefix},
     text::{self, clean_for_json},
+    world::MAX_TOLD,
 };
 
 use super::super::report::{Fix, NewRule, Operation, PortRemoval, RuleArray, Target};
@@ -132,10 +133,10 @@ pub fn port_removal(removal: &PortRemoval) -> String {
         PortFix::BackendServer => format!("backend server {}", removal.name),
         PortFix::Group => {
             let others = match removal.others {
-                Some(0) => "it has no other members".to_owned(),
-                Some(1) => "touches 1 other member".to_owned(),
-                Some(others) => format!("touches {others} other members"),
-                None => "touches its other members".to_owned(),
+                0 => "it has no other member".to_owned(),
+                1 => "touches 1 other member".to_owned(),
+                others if others > MAX_TOLD => format!("touches more than {MAX_TOLD} other members"),
+                others => format!("touches {others} other members"),
             };
             format!("backend server group {} ({others})", removal.group)
         }
