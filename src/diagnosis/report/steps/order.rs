@@ -69,7 +69,7 @@ fn over_tcp(reason: Option<Reason>) -> &'static [Cause] {
         Some(Reason::ConnectInterrupt) => &[
             ZeroWeight, Protocol, HostsDeny, Tls, Overload, Connection, Answer, WrongPort, Firewall, Route, NoAddress,
         ],
-        Some(Reason::SslHandshakeError) => &[ZeroWeight, Tls, Protocol, WrongPort, Overload, HostsDeny, NoAddress],
+        Some(Reason::SslHandshakeError) => &[ZeroWeight, Protocol, Tls, WrongPort, Overload, HostsDeny, NoAddress],
         Some(Reason::RecvResponseTimeout) => &[
             ZeroWeight, Slow, Overload, Protocol, WrongPort, Answer, KubeProxy, HostsDeny, Firewall, Route, NoAddress,
         ],

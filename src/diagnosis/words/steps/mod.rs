@@ -216,8 +216,8 @@ fn other_protocol(report: &Report, group: GroupProtocol) -> String {
     let instead = health_check(instead);
     let port = report.traffic.port;
     format!(
-        "The check speaks {check} to a {group} group's own port {port}, where the service may not speak {check}. If so, set the \
-         check's protocol to {instead}"
+        "The group's protocol is {group}, but the check uses {check} on the same port, {port}: the service may not speak {check}. \
+         If so, set the check's protocol to {instead}"
     )
 }
 
@@ -225,17 +225,20 @@ fn tls(traffic: &Traffic, name: Option<&str>) -> String {
     let end = shell_quoted(&format!("{}:{}", host(traffic), traffic.port));
     let (said, option) = match name.filter(|name| is_server_name(name)) {
         Some(name) => (
-            format!(" for server name {}", excerpt(name)),
+            format!(" or server name {}", excerpt(name)),
             format!(" -servername {}", shell_quoted(name)),
         ),
         // A name with a port, or an address, is no name for a handshake.
         None if name.is_some() => (String::new(), " -noservername".to_owned()),
         None => (
-            "; the check sends no server name, since its domainName is not set".to_owned(),
+            ", or the missing server name: domainName is not set".to_owned(),
             " -noservername".to_owned(),
         ),
     };
-    format!("The TLS handshake may fail{said}. On the server: openssl s_client -connect {end}{option} </dev/null")
+    format!(
+        "The TLS handshake may fail (protocol version, ciphers{said}). On the server: openssl s_client -connect {end}{option} \
+         </dev/null"
+    )
 }
 
 fn way_back(traffic: &Traffic, to: Option<u128>) -> String {

@@ -22,9 +22,9 @@ pub(super) fn expectation(request: &Request) -> String {
     if request.kind == RequestKind::Grpc {
         let codes = match &request.codes {
             Codes::Set(codes) => excerpt(codes),
-            Codes::UsualOf(_) => "0".to_owned(),
+            Codes::UsualOf(_) => "0 (OK)".to_owned(),
         };
-        return format!("The service must answer the gRPC health check with {codes}");
+        return format!("The service must answer the gRPC health check with status {codes}");
     }
     let path = excerpt(request.path.as_deref().unwrap_or("/"));
     let host = request.name.as_deref();
