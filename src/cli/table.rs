@@ -198,7 +198,11 @@ impl Page {
                 self.field("Closest rule", &nearest);
             }
         }
-        self.field("What to do", &words::checks::advice(report, &first.found, namespace));
+        let checks: Vec<CheckId> = block.iter().map(|failed| failed.found.check).collect();
+        self.field(
+            "What to do",
+            &words::checks::advice(report, &first.found, &checks, namespace),
+        );
         self.field("More", &words::checks::explain(first.found.check));
         if block.len() > 1 {
             for failed in block {

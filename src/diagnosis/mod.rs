@@ -13,6 +13,8 @@ mod load_balancer;
 pub(crate) mod report;
 mod rules;
 mod status;
+#[cfg(test)]
+mod tests;
 mod troubleshoot_request;
 mod values;
 pub(crate) mod words;

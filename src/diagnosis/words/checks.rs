@@ -34,7 +34,7 @@ pub fn reason_of(report: &Report, check: CheckId) -> String {
 /// The change to make. The nearest rule and on what it misses stand in a field of their own, but for the default group: that probes are
 /// no members needs a word.
 pub fn suggestion(report: &Report, found: &Found<'_>) -> String {
-    let change = change(report, found, None);
+    let change = change(report, found, &[], None);
     let nearest = found.rules().and_then(|rules| rules.evidence.nearest.as_ref());
     let text = match nearest.map(|nearest| (&nearest.rule, nearest.has.as_ref())) {
         Some((rule, Some(Has::MembersOf(group)))) => format!("{change}; {}", members_only(rule, group)),
@@ -43,9 +43,9 @@ pub fn suggestion(report: &Report, found: &Found<'_>) -> String {
     clean_for_json(&format!("{text}. {}", explain(found.check)), MAX)
 }
 
-/// The change to make, where the nearest rule is shown apart; commands name the namespace.
-pub fn advice(report: &Report, found: &Found<'_>, namespace: &str) -> String {
-    let change = change(report, found, Some(namespace));
+/// The change to make, where the nearest rule is shown apart; commands name the namespace. `checks` are all that have this cause.
+pub fn advice(report: &Report, found: &Found<'_>, checks: &[CheckId], namespace: &str) -> String {
+    let change = change(report, found, checks, Some(namespace));
     match found.what {
         What::Rules(_) if found.impact() > Impact::Advisory && report.fix_of(found).is_some() => {
             format!("{change} below")
@@ -59,7 +59,7 @@ pub fn explain(check: CheckId) -> String {
     format!("elb-doctor explain {}", check.id())
 }
 
-fn change(report: &Report, found: &Found<'_>, namespace: Option<&str>) -> String {
+fn change(report: &Report, found: &Found<'_>, checks: &[CheckId], namespace: Option<&str>) -> String {
     let fixed = report.fix_of(found).is_some();
     match found.what {
         // It stops no probe: there is no need to change anything.
@@ -71,7 +71,7 @@ fn change(report: &Report, found: &Found<'_>, namespace: Option<&str>) -> String
             };
             // A status says in few words what the page about the check says with the command.
             let accept = match namespace {
-                Some(_) => format!("accept it: {}", accept(report, found.check, namespace)),
+                Some(_) => format!("accept it: {}", accept(report, checks, namespace)),
                 None => "accept it".to_owned(),
             };
             format!("It drops no probe, so it is not the cause. To clear it, {clear} or {accept}")
@@ -85,17 +85,17 @@ fn change(report: &Report, found: &Found<'_>, namespace: Option<&str>) -> String
             } else {
                 format!("set it to {own}")
             };
-            let accept = accept(report, found.check, namespace);
+            let accept = accept(report, &[found.check], namespace);
             format!("Port {port} may be meant. If it is not, {taken}. If it is, accept it: {accept}")
         }
     }
 }
 
-/// The command that accepts a check for this backend server.
-fn accept(report: &Report, check: CheckId, namespace: Option<&str>) -> String {
+/// The command that accepts checks for this backend server.
+fn accept(report: &Report, checks: &[CheckId], namespace: Option<&str>) -> String {
     let mut ids = report.accept_also.clone();
     let overwrite = if ids.is_empty() { "" } else { " --overwrite" };
-    ids.push(check.id().to_owned());
+    ids.extend(checks.iter().map(|check| check.id().to_owned()));
     let namespace = namespace.map(|name| format!(" -n {}", shell_word(name)));
     format!(
         "kubectl annotate bes/{}{}{overwrite} {}",
