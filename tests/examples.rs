@@ -79,6 +79,29 @@ fn all_examples_fit_into_one_namespace() {
     assert_eq!(answers(&list), expected);
 }
 
+/// But for what is there to be copied whole: a command that makes a change, and a word that is longer than the line.
+#[test]
+fn the_table_of_every_example_fits_the_terminal() {
+    for columns in [80_usize, 120] {
+        for name in names("expected") {
+            let output = Command::new(env!("CARGO_BIN_EXE_elb-doctor"))
+                .args(["diagnose", "-f"])
+                .arg(file(&name, "yaml"))
+                .env("COLUMNS", columns.to_string())
+                .output()
+                .unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            for line in text.lines().filter(|line| !line.contains("kubectl patch")) {
+                let words = line.split_whitespace().count();
+                assert!(
+                    line.chars().count() <= columns || words == 1,
+                    "{name}, {columns} columns: {line}"
+                );
+            }
+        }
+    }
+}
+
 /// Runs the program as a user does.
 fn diagnose(files: &[&Path]) -> (Value, i32) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_elb-doctor"));

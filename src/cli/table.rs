@@ -10,7 +10,7 @@ use crate::{
     api::v1alpha1::{BackendServer, HealthState, conditions::reasons},
     diagnosis::{
         Assessment,
-        report::{Failed, Fix, PortRemoval, Report, Side},
+        report::{Failed, Fix, Found, PortRemoval, Report, Side},
         witness,
         words::{self, fixes::Row, values},
     },
@@ -81,18 +81,29 @@ impl Page {
         }
     }
 
+    /// On one line where both fit.
+    fn title(&mut self, title: &str, outcome: &str) {
+        let shown = |styled: &str| anstream::adapter::strip_str(styled).to_string().width();
+        let gap = if shown(title) + 2 + shown(outcome) <= self.width {
+            "  "
+        } else {
+            "\n  "
+        };
+        let _ = writeln!(self.text, "{title}{gap}{outcome}");
+    }
+
     fn refusal(&mut self, title: &str, refusal: &Refusal) {
         let quiet = refusal.reason == RefusalReason::BackendNotUnhealthy;
         let style = if quiet { DIM } else { YELLOW };
         let reason = styled(style, &format!("not diagnosed: {}", refusal.reason.as_str()));
-        let _ = writeln!(self.text, "{title}  {reason}");
+        self.title(title, &reason);
         if !quiet {
             self.paragraph("  ", "  ", &refusal.message);
         }
     }
 
     fn report(&mut self, title: &str, report: &Report, namespace: &str) {
-        let (beyond, items): (Vec<_>, Vec<_>) = report.findings.faults().partition(|found| found.is_beyond());
+        let (beyond, items): (Vec<_>, Vec<_>) = report.findings.faults().partition(Found::is_beyond);
         let accepted = report.findings.accepted();
         let verdict = match (items.len(), beyond.len(), accepted.len()) {
             (0, 0, 0) => styled(GREEN, &format!("no fault in {} items", CheckId::COUNT)),
@@ -110,7 +121,7 @@ impl Page {
                 &format!("{items} of {} items failed, {beyond} beyond", CheckId::COUNT),
             ),
         };
-        let _ = writeln!(self.text, "{title}  {verdict}");
+        self.title(title, &verdict);
         self.traffic(report);
         for block in blocks(report) {
             self.text.push('\n');
@@ -186,7 +197,7 @@ impl Page {
             let (kind, bound) = (values::kind(found.layer), values::bound(found.direction));
             let object = found.evidence.decided_by.object.as_deref();
             let object = object.map(|name| format!("{kind} {name}, ")).unwrap_or_default();
-            let title = format!("{object}{bound}: {} for one reason", count(block.len(), "item"));
+            let title = format!("{object}{bound}: {} fail for one reason", count(block.len(), "item"));
             let impact = block.iter().map(|failed| failed.found.impact()).max();
             let style = impact_style(impact.unwrap_or(Impact::None));
             let _ = writeln!(self.text, "  {} {}", styled(style, "✗"), styled(BOLD, &clean(&title)));

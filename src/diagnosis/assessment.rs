@@ -123,6 +123,6 @@ impl Judged<'_> {
     /// The report of it.
     #[must_use]
     pub fn report(self) -> Report {
-        Report::new(self.collected, self.case, self.verdict, self.findings)
+        Report::new(self.collected, self.case, &self.verdict, self.findings)
     }
 }

@@ -56,7 +56,7 @@ pub struct Report {
 
 impl Report {
     /// The report of a verdict, of which `findings` were taken.
-    pub(super) fn new(collected: &Collected, case: &Case, verdict: Verdict, findings: Findings) -> Self {
+    pub(super) fn new(collected: &Collected, case: &Case, verdict: &Verdict, findings: Findings) -> Self {
         let check = collected.health_check.as_deref();
         let protocol = check.map_or(HealthCheckProtocol::TCP, |check| check.protocol);
         let reported = ReportedReason::of(collected);
@@ -82,7 +82,7 @@ impl Report {
                 .and_then(|fix| PortRemoval::new(collected, case, fix)),
             accept_also: port::accepted_already(collected),
             next_steps,
-            notes: notes::notes(collected, case, &verdict, &findings, unexplained),
+            notes: notes::notes(collected, case, verdict, &findings, unexplained),
             disagreement: reported::disagreement(reported, protocol, verdict.dropped),
             dropped: verdict.dropped,
             impact,
