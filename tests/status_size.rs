@@ -178,6 +178,43 @@ fn evidence_is_written_once_where_one_rule_decides_a_direction() {
     assert!(size < 9500, "{size} bytes");
 }
 
+/// A load balancer with a hundred subnets, of which neither probes get out nor replies in.
+#[test]
+fn findings_at_many_subnets_are_cut_and_counted() {
+    let long = |stem: &str, number: usize| format!("{stem}{number:03}{}", "x".repeat(247 - stem.len()));
+    let subnets: Vec<String> = (0..100).map(|number| long("edge", number)).collect();
+    let refs: Vec<Value> = subnets.iter().map(|name| json!({ "name": name })).collect();
+    let mut objects = one_group(&[], vec![json!({"name": "in", "direction": "Ingress"})]);
+    objects[1]["spec"]["backendSubnetRefs"] = refs.clone().into();
+    objects[1]["spec"].as_object_mut().unwrap().remove("healthCheckSources");
+    for (number, name) in subnets.iter().enumerate() {
+        objects.push(object(
+            "Subnet",
+            name,
+            json!({"cidrs": [format!("10.{number}.0.0/24")]}),
+        ));
+    }
+    objects.push(object(
+        "NetworkACL",
+        &long("fence", 0),
+        json!({"stateful": false, "subnetRefs": refs}),
+    ));
+    let status = status(objects, "web-1");
+    let size = serde_json::to_vec(&status).unwrap().len();
+    println!("100 subnets: {size} bytes");
+    assert!(size < 32 * 1024, "{size} bytes");
+    let found = status.diagnosis.unwrap();
+    // Three of the security group's outbound items, and two for each subnet.
+    assert_eq!(found.failed, 203);
+    assert!(!found.beyond.is_empty() && found.beyond.len() < 200);
+    let note = |text: &str| found.notes.iter().any(|note| note.contains(text));
+    assert!(
+        note("more findings at the load balancer's subnets are not listed"),
+        "{:?}",
+        found.notes
+    );
+}
+
 /// What is judged is the size of the whole status, conditions included.
 fn worst(count: usize, letter: &str, deciding: bool) {
     // The longest names that admission takes, a thousand rules that miss or decide, two legs, IPv6, sources that no prefix

@@ -121,6 +121,8 @@ fn diagnosis(report: &Report) -> Diagnosis {
             .collect(),
         notes: words::notes::notes(report),
     };
+    budget::fit(&mut out);
+    // Counted last: the budget may leave out some more.
     let shown = out.checks.len() + out.beyond.len();
     if let Some(more) = report
         .findings
@@ -133,7 +135,6 @@ fn diagnosis(report: &Report) -> Diagnosis {
             "{more} more findings at the load balancer's subnets are not listed"
         ));
     }
-    budget::fit(&mut out);
     out
 }
 
