@@ -20,6 +20,8 @@ mod spelling;
 
 use std::{collections::HashMap, path::PathBuf};
 
+use serde_json::{Value as Json, json};
+
 pub(crate) use self::hint::nearest;
 use self::{
     admission::{Admission, Admitted, is_in},
@@ -357,7 +359,7 @@ impl Loader {
         for found in &found {
             self.problem(problem(found.line, message(found)));
         }
-        let read = found.iter().filter(|found| is_read(&found.path));
+        let read = found.iter().filter(|found| is_trusted_for(&found.path));
         let mut violations: Vec<String> = read.map(message).collect();
         let object = match kind.visit(Typed(with_namespace(json, &self.options.namespace))) {
             Ok(object) => Some(object),
@@ -410,19 +412,15 @@ fn plain_path(field: &str) -> String {
     }
 }
 
-/// Whether a field can matter to a diagnosis. Of a status only the reported health does; a violation elsewhere in one is a
-/// problem of the input and no reason to distrust the object, as it is none to the controller.
-fn is_read(path: &str) -> bool {
-    path.strip_prefix("status").is_none_or(|field| {
-        field
-            .strip_prefix(".health")
-            .is_some_and(|field| field != ".reportedAt")
-    })
+/// Whether what is wrong with a field makes the object one that is not trusted. A part of a status that cannot be read is as good as
+/// absent, as it is to the controller; it is a problem of the input all the same.
+fn is_trusted_for(path: &str) -> bool {
+    !is_in(path, "status")
 }
 
 /// An object without a namespace is one of this namespace.
-fn with_namespace(mut json: serde_json::Value, default: &str) -> serde_json::Value {
-    if let Some(metadata) = json.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+fn with_namespace(mut json: Json, default: &str) -> Json {
+    if let Some(metadata) = json.get_mut("metadata").and_then(Json::as_object_mut) {
         let namespace = metadata.entry("namespace").or_insert_with(|| default.into());
         if namespace.as_str() == Some("") {
             *namespace = default.into();
@@ -432,18 +430,32 @@ fn with_namespace(mut json: serde_json::Value, default: &str) -> serde_json::Val
 }
 
 /// Reads an object of the kind that is visited.
-struct Typed(serde_json::Value);
+struct Typed(Json);
 
 impl KindVisitor for Typed {
     type Output = Result<Object, serde_json::Error>;
 
     fn visit<K: ApiObject>(self) -> Self::Output {
-        let Self(mut json) = self;
+        let Self(json) = self;
         K::deserialize(&json)
             .or_else(|error| {
-                // A status that cannot be read is as good as none.
-                let status = json.as_object_mut().and_then(|object| object.remove("status"));
-                status.map_or(Err(error), |_| K::deserialize(&json))
+                // One wrong part of a status takes no other along, least of all the reported health.
+                let with = |status: Json| {
+                    let mut json = json.clone();
+                    json.as_object_mut()
+                        .map(|object| object.insert("status".into(), status));
+                    K::deserialize(&json)
+                };
+                let parts = match json.get("status") {
+                    Some(Json::Object(parts)) => parts.clone(),
+                    Some(_) => serde_json::Map::new(),
+                    None => return Err(error),
+                };
+                let kept: serde_json::Map<_, _> = parts
+                    .into_iter()
+                    .filter(|(name, part)| with(json!({ name.as_str(): part })).is_ok())
+                    .collect();
+                with(kept.into()).or_else(|_| with(Json::Null))
             })
             .map(Into::into)
     }
@@ -547,7 +559,8 @@ mod tests {
             ("{observedGeneration: soon}", "fine"),
             ("{diagnosis: {failed: -1}}", "fine"),
             ("5", "fine"),
-            ("{health: {state: Sick}}", "status.health.state: Unsupported value"),
+            ("{health: {state: Sick}}", "fine"),
+            ("{health: {state: Unhealthy, reason: CONNECT_TIMEOUT}}", "fine"),
         ] {
             let text = backend(status);
             assert!(!load_text("a.yaml", &text).errors.is_empty(), "{status}");

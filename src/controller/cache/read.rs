@@ -325,4 +325,91 @@ mod tests {
             assert_eq!(at_both_doors(&objects), [expected, expected], "{name} is gone");
         }
     }
+
+    #[test]
+    fn a_status_that_cannot_be_read_is_the_same_at_both_doors() {
+        let well = json!({"state": "Unhealthy", "reason": "ConnectTimeout"});
+        let absent = Some(RefusalReason::BackendNotUnhealthy);
+        for (status, expected) in [
+            (json!({"health": well, "observedGeneration": "soon"}), None),
+            (
+                json!({"health": well, "conditions": 5, "diagnosis": {"failed": -1}}),
+                None,
+            ),
+            (
+                json!({"health": well, "conditions": [{"type": "Ready"}], "diagnosis": []}),
+                None,
+            ),
+            (json!({"health": well, "colour": "red"}), None),
+            (json!({"health": {"state": "Unhealthy", "reportedAt": "never"}}), None),
+            (
+                json!({"health": {"state": "Unhealthy", "reason": "CONNECT_TIMEOUT"}}),
+                None,
+            ),
+            (json!({"health": {"state": "Sick"}}), absent),
+            (json!({"health": {"state": "Unhealthy", "reason": 5}}), absent),
+            (json!({"health": "Unhealthy"}), absent),
+            (json!({"health": {"state": "Healthy"}, "conditions": 5}), absent),
+            (json!("Unhealthy"), absent),
+            (json!([1]), absent),
+            (json!(null), absent),
+        ] {
+            let mut objects = stage();
+            objects[0]["status"] = status.clone();
+            assert_eq!(at_both_doors(&objects), [expected, expected], "{status}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_the_same_at_both_doors() {
+        let named = |name: &str| {
+            let at = stage().iter().position(|object| object["metadata"]["name"] == name);
+            at.unwrap()
+        };
+        for (name, pointer, value) in [
+            ("vale", "/cidrs/0", json!("10.2.0.1/24")),
+            ("hill", "/cidrs/0", json!("10.1.0.0/99")),
+            ("hill", "/cidrs/0", json!("hill")),
+            ("dogs", "/addresses/0", json!("10.1.0.9-10.1.0.1")),
+            ("ewe", "/address", json!("10.2.0.300")),
+            ("ewe", "/port", json!("http")),
+            ("ewe", "/port", json!(70_000)),
+            ("ewe", "/type", json!("Ghost")),
+            ("gate", "/type", json!("dedicated")),
+            ("gate", "/healthCheckSources", json!(["10.1.0.7/24"])),
+            ("gate", "/listeners/0/protocol", json!("tcp")),
+            ("fence", "/rules/0/direction", json!("ingress")),
+            ("fence", "/rules/0/action", json!("DROP")),
+            ("fence", "/rules/0/protocol", json!("TCP")),
+            ("fence", "/rules/0/protocol", json!("300")),
+            ("fence", "/rules/0/protocol", json!(6)),
+            ("fence", "/rules/0/remote", json!({"cidr": "10.1.0.1/24"})),
+            ("fence", "/rules/0/remote", json!({"cidr": "2001:db8::/32"})),
+            ("hedge", "/ingress/0/action", json!("allow")),
+            ("hedge", "/ingress/0/ipVersion", json!(4)),
+            ("hedge", "/ingress/0/destinationPorts", json!("80:90")),
+            ("hedge", "/ingress/0/destinationPorts", json!("90-80")),
+            ("gatehouse", "/ingress/0/source", json!({"cidr": "10.1.0.1/24"})),
+        ] {
+            let mut objects = stage();
+            let (parent, field) = pointer.rsplit_once('/').unwrap();
+            let parent = objects[named(name)]["spec"].pointer_mut(parent).unwrap();
+            match parent {
+                Value::Array(items) => items[field.parse::<usize>().unwrap()] = value.clone(),
+                other => other[field] = value.clone(),
+            }
+            let [watched, typed] = at_both_doors(&objects);
+            // A backend server that cannot be read has no answer of its own in a cluster, where nobody can write into its status.
+            let unreadable = watched.is_none() && name == "ewe";
+            let expected = Some(RefusalReason::InvalidSpec);
+            assert!(
+                unreadable || watched == expected,
+                "{name} {pointer} {value}: {watched:?} in the cluster"
+            );
+            assert!(
+                typed == expected || unreadable && typed.is_none(),
+                "{name} {pointer} {value}: {typed:?} of files"
+            );
+        }
+    }
 }
