@@ -45,17 +45,6 @@ impl Severity {
     }
 }
 
-/// What an item looks at, seen from both ends of the traffic: *remote* is the load balancer's, *local* the server's.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[allow(missing_docs, reason = "the words say it")]
-pub enum Dimension {
-    Protocol,
-    Remote,
-    RemotePort,
-    Local,
-    LocalPort,
-}
-
 /// What decides over an item.
 #[derive(Clone, Copy, Debug)]
 pub enum JudgedBy {

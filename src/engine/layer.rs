@@ -4,12 +4,23 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    AddressGroups, Block, Case, Dimension, Direction, Family, LoadBalancerEnd, NetworkAclState, Region, Rule, RuleSet,
-    Rules, SecurityGroupState, SpanSet,
+    AddressGroups, Block, Case, Direction, Family, LoadBalancerEnd, NetworkAclState, Region, Rule, RuleSet, Rules,
+    SecurityGroupState, SpanSet,
     exempt::{exempt, load_balancer_end_is_exempt},
     filter::{Filter, Segment},
     traffic::EPHEMERAL,
 };
+
+/// What an item looks at, seen from both ends of the traffic: *remote* is the load balancer's, *local* the server's.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum Dimension {
+    Protocol,
+    Remote,
+    RemotePort,
+    Local,
+    LocalPort,
+}
 
 /// Where rules stand, and what of the traffic they are asked about.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -39,13 +39,13 @@ mod work;
 
 pub use address::{Family, Prefix, covering_prefixes, format_address, format_prefix, number, prefix_span};
 pub use case::{Case, HealthCheckPorts, LoadBalancerEnd, NetworkAclState, SecurityGroupState};
-pub use check::{Category, CheckId, Dimension, Severity};
+pub use check::{Category, CheckId, Severity};
 pub use configuration::PortFix;
 pub use diagnose::{TooIntricate, Verdict, diagnose};
 pub use evidence::{Decision, Evidence, Has, Nearest, Packet, Values};
 pub use exempt::Part;
 pub use fix::{FixPlan, Placement};
-pub use layer::Layer;
+pub use layer::{Dimension, Layer};
 pub use outcome::{BeyondFinding, Finding, Impact, Outcome, Outcomes, RuleFinding, Why};
 pub use region::{Block, Region};
 pub use rule::{
