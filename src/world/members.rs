@@ -1,143 +1,41 @@
 //! The members of each backend server group whose health check port is the group's: kept current with each change, so that telling how
 //! many there are does not take a walk over all backend servers of the load balancer.
 
-use std::{collections::BTreeSet, sync::Arc};
-
-use crate::api::v1alpha1::{BackendServer, LoadBalancer};
-
-use super::Namespace;
-
-/// Up to so many others a change of the health check port is said to touch them; of more it is said that there are more. A group of ten
-/// thousand would else write ten thousand statuses for each that comes or goes.
-pub const MAX_TOLD: usize = 20;
+use std::sync::Arc;
 
 /// Names by load balancer and group, which need not be there.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Members(imbl::OrdMap<Group, imbl::OrdSet<Arc<str>>>);
+pub(super) struct Members(imbl::OrdMap<Group, Names>);
 
 /// A load balancer and a group of it.
 pub(super) type Group = (Arc<str>, Arc<str>);
 
-impl Namespace {
-    /// The group whose health check port is that of the backend server; `None` where it has its own, or cannot be read.
-    pub(super) fn group_of(&self, backend: &str) -> Option<Group> {
-        let spec = &self.readable::<BackendServer>(backend)?.object.spec;
-        if spec.health_check.as_ref().is_some_and(|own| own.port.is_some()) {
-            return None;
-        }
-        Some((
-            spec.load_balancer_ref.name.as_str().into(),
-            spec.backend_server_group.as_str().into(),
-        ))
+/// Names of backend servers.
+pub(super) type Names = imbl::OrdSet<Arc<str>>;
+
+impl Members {
+    /// How many members a group has.
+    pub(super) fn count(&self, group: &Group) -> usize {
+        self.0.get(group).map_or(0, Names::len)
     }
 
-    /// How many other members of its group are probed on the port of the group's health check, where that has one and this backend
-    /// server has none of its own; no more than one more than are told.
-    pub(super) fn other_members(&self, backend: &str) -> usize {
-        let group = self.group_of(backend).filter(|group| self.has_port(group));
-        let members = group.and_then(|group| self.members.0.get(&group));
-        // It is one of them itself.
-        members.map_or(0, |members| members.len().saturating_sub(1).min(MAX_TOLD + 1))
+    /// Adds a backend server to a group; returns the members of the group from then on.
+    pub(super) fn add(&mut self, group: Group, backend: &Arc<str>) -> Names {
+        let members = self.0.entry(group).or_default();
+        members.insert(Arc::clone(backend));
+        members.clone()
     }
 
-    /// A backend server has left `before` for the group that it is in now: the members whose state tells how many others there are.
-    pub(super) fn regroup(&mut self, backend: &Arc<str>, before: Option<Group>) -> BTreeSet<Arc<str>> {
-        let after = self.group_of(backend);
-        let mut told = BTreeSet::new();
-        if before == after {
-            return told;
+    /// Takes a backend server out of a group; returns the members that are left.
+    pub(super) fn remove(&mut self, group: &Group, backend: &Arc<str>) -> Names {
+        let Some(members) = self.0.get_mut(group) else {
+            return Names::default();
+        };
+        members.remove(backend);
+        let left = members.clone();
+        if left.is_empty() {
+            self.0.remove(group);
         }
-        if let Some(group) = before {
-            let mut members = self.members.0.get(&group).cloned().unwrap_or_default();
-            members.remove(backend);
-            self.tell(&group, &members, &mut told);
-            if members.is_empty() {
-                self.members.0.remove(&group);
-            } else {
-                self.members.0.insert(group, members);
-            }
-        }
-        if let Some(group) = after {
-            let mut members = self.members.0.get(&group).cloned().unwrap_or_default();
-            members.insert(Arc::clone(backend));
-            self.tell(&group, &members, &mut told);
-            self.members.0.insert(group, members);
-        }
-        told
-    }
-
-    fn tell(&self, group: &Group, members: &imbl::OrdSet<Arc<str>>, told: &mut BTreeSet<Arc<str>>) {
-        // Of more than that, each has more others than are told before and after.
-        if members.len() <= MAX_TOLD + 2 && self.has_port(group) {
-            told.extend(members.iter().cloned());
-        }
-    }
-
-    fn has_port(&self, (balancer, group): &Group) -> bool {
-        let balancer = self.readable::<LoadBalancer>(balancer);
-        let groups = balancer
-            .into_iter()
-            .flat_map(|found| &found.object.spec.backend_server_groups);
-        let mut groups = groups.filter(|own| *own.name == **group);
-        let check = groups.next().and_then(|own| own.health_check.as_ref());
-        check.is_some_and(|check| check.port.is_some())
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::world::{Key, World};
-
-    fn balancer(port: Option<u16>) -> LoadBalancer {
-        serde_json::from_value(json!({"metadata": {"name": "gate", "namespace": "fold"}, "spec": {"type": "Shared",
-            "backendServerGroups": [{"name": "herd", "protocol": "TCP", "healthCheck": {"protocol": "TCP", "port": port}}]}}))
-        .unwrap()
-    }
-
-    fn member(number: usize, own: &Value) -> BackendServer {
-        serde_json::from_value(json!({"metadata": {"name": format!("ewe-{number:02}"), "namespace": "fold"}, "spec": {
-            "loadBalancerRef": {"name": "gate"}, "backendServerGroup": "herd", "address": "10.1.0.9", "port": 80, "healthCheck": own}}))
-        .unwrap()
-    }
-
-    fn others(world: &World) -> usize {
-        world.collect(&Key::new("fold", "ewe-00")).unwrap().other_members
-    }
-
-    #[test]
-    fn members_are_counted_that_the_port_of_the_group_touches_and_told_as_long_as_they_are_few() {
-        let mut world = World::default();
-        world.set(balancer(Some(81)).into());
-        for number in 0..=MAX_TOLD + 1 {
-            assert_eq!(
-                world.set(member(number, &json!(null)).into()).backend_servers.len(),
-                number + 1
-            );
-            assert_eq!(others(&world), number);
-        }
-        // From here on it only says that there are more.
-        for number in MAX_TOLD + 2..MAX_TOLD + 5 {
-            world.set(member(number, &json!(null)).into());
-            assert_eq!(others(&world), MAX_TOLD + 1);
-        }
-        assert_eq!(
-            world
-                .set(member(MAX_TOLD + 5, &json!(null)).into())
-                .backend_servers
-                .len(),
-            1
-        );
-        for number in (1..=MAX_TOLD + 5).rev() {
-            world.set(member(number, &json!({"port": 82})).into());
-        }
-        assert_eq!(others(&world), 0, "these have a port of their own");
-        world.set(member(3, &json!(null)).into());
-        assert_eq!(others(&world), 1);
-        world.set(balancer(None).into());
-        assert_eq!(others(&world), 0, "there is no port to take away");
+        left
     }
 }

@@ -25,6 +25,7 @@ mod recount;
 mod references;
 mod refusal;
 mod refusals;
+mod regroup;
 mod replace;
 mod sizes;
 mod sources;
@@ -50,10 +51,10 @@ use entry::Entry;
 pub use incoming::{Incoming, Unreadable};
 pub use key::Key;
 pub(crate) use kinds::own_violations;
-pub(crate) use members::MAX_TOLD;
 pub use namespace::Namespace;
 use namespace::WorldKind;
 pub(crate) use refusal::{Refusal, RefusalReason};
+pub(crate) use regroup::MAX_TOLD;
 pub(crate) use sources::SourceOrigin;
 
 /// What holds for every diagnosis of a process.
