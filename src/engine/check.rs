@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::{Direction, Layer};
+use super::{Dimension, Direction, Layer};
 
 /// Category of an item on the page.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

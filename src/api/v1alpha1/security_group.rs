@@ -40,8 +40,8 @@ use super::{LocalReference, enabled, forms};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SecurityGroupSpec {
-    /// Whether replies to allowed traffic need no rule of their own; default true. `false` for a stateless group of OpenStack. The
-    /// groups of one network interface must be all stateful or all stateless.
+    /// Whether replies to allowed traffic need no rule of their own; default true. Set `false` for a stateless group. The groups of
+    /// one network interface must be all stateful or all stateless.
     #[serde(default = "enabled")]
     pub stateful: bool,
     /// Rules. Without rules the group allows nothing.
