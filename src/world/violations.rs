@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use crate::api::v1alpha1::{
-    AddressGroup, BackendServer, BackendServerSpec, Kind, LoadBalancer, NetworkACL, SecurityGroup, Subnet,
+    AddressGroup, BackendServer, BackendServerSpec, Kind, LoadBalancer, LoadBalancerType, NetworkACL, SecurityGroup,
+    Subnet,
 };
 
 use super::{
@@ -131,8 +132,9 @@ impl<'n> Search<'n> {
         self.mixed_groups(&object.spec, &user);
         self.invalid(&compiled.violations);
 
-        // Probes leave through the network ACLs of these.
+        // Probes of a Dedicated load balancer leave through the network ACLs of these.
         let balancer = self.namespace.readable::<LoadBalancer>(balancer);
+        let balancer = balancer.filter(|balancer| balancer.object.spec.type_ == LoadBalancerType::Dedicated);
         let subnets = balancer.map(|balancer| &balancer.object.spec.backend_subnet_refs);
         for subnet in subnets.into_iter().flatten() {
             self.network_acls_of(&subnet.name);

@@ -342,9 +342,12 @@ impl Generator {
 
     fn load_balancer(&mut self) -> Value {
         let mut spec = json!({ "type": "Dedicated" });
-        if self.r.chance(25) {
+        let is_shared = self.r.chance(25);
+        if is_shared {
             spec["type"] = "Shared".into();
-        } else {
+        }
+        // A Shared one may name subnets too, for nothing.
+        if !is_shared || self.r.chance(20) {
             let mut subnets = vec!["lb-a", "lb-b", "lb-c", "app"];
             let refs: Vec<Value> = (0..self.r.choose(&[1, 1, 2, 2, 3]))
                 .map(|_| {
@@ -916,11 +919,9 @@ impl Generator {
                 spec["securityGroupRefs"] = Value::Array(refs);
             }),
             4 => self.change("LoadBalancer", |_, spec| {
-                if spec["type"] == "Dedicated" {
-                    let mut refs = spec["backendSubnetRefs"].as_array().cloned().unwrap_or_default();
-                    refs.push(json!({ "name": "nowhere" }));
-                    spec["backendSubnetRefs"] = Value::Array(refs);
-                }
+                let mut refs = spec["backendSubnetRefs"].as_array().cloned().unwrap_or_default();
+                refs.push(json!({ "name": "nowhere" }));
+                spec["backendSubnetRefs"] = Value::Array(refs);
             }),
             5 => self.change_group_rule(|_, rule| rule["remote"] = json!({ "addressGroupRef": { "name": "nowhere" } })),
             6 => self.change_acl_rule(|r, rule| {
