@@ -728,6 +728,43 @@ fn a_group_named_by_a_rule_of_the_other_family_is_an_address_that_the_whole_pref
     .fails(&["security_group_check_hc_source_ip_ingress"]);
 }
 
+/// "And by nothing else": an address group is no rule for the whole family's prefix, also when it has that prefix in it.
+#[test]
+fn an_abstract_address_is_in_no_address_group() {
+    with_inbound(
+        "[{ name: low, direction: Ingress, action: Deny, remote: { cidr: 0.0.0.0/1 } },
+          { name: high, direction: Ingress, action: Deny, remote: { cidr: 128.0.0.0/1 } },
+          { name: all, direction: Ingress, priority: 2, remote: { addressGroupRef: { name: everyone } } },
+          { name: own, direction: Ingress, ethertype: IPv6, remote: { securityGroupRef: { name: group } } }]",
+    )
+    .also("AddressGroup", "everyone", json!({ "addresses": ["0.0.0.0/0"] }))
+    .fails(&[
+        "security_group_check_hc_protocol_ingress",
+        "security_group_check_hc_source_ip_ingress",
+        "security_group_check_hc_port_ingress",
+    ]);
+}
+
+/// From ports below 1024 UDP may only go to another server, and ICMP from nowhere: of the blocked set the ICMP packets are
+/// likely.
+#[test]
+fn of_two_legs_the_one_whose_likely_packets_are_dropped_is_shown() {
+    with_acl(
+        "[{ name: high, action: Allow, protocol: udp, sourcePorts: '1024-65535' },
+          { name: low, action: Allow, protocol: udp, destination: { cidr: 192.168.1.11/32 } },
+          { name: ping, action: Allow, protocol: icmp, destination: { cidr: 192.168.1.11/32 } }]",
+        ALL,
+    )
+    .but(
+        "SecurityGroup",
+        "/rules",
+        json!([{ "name": "in", "direction": "Ingress" }, { "name": "out", "direction": "Egress" }]),
+    )
+    .over_udp()
+    .fails(&["acl_check_hc_dest_ip_ingress"])
+    .blocks(0, &["192.168.1.10/32"], "1", ItemImpact::Blocks);
+}
+
 // The network ACL at the load balancer's end.
 
 #[test]

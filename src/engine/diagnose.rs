@@ -283,8 +283,9 @@ fn finding(
     legs: &[(CheckId, Leg, &Region)],
     judged: &mut Judged,
 ) -> Option<RuleFinding> {
-    // The first leg is shown: UDP before ICMP.
-    let (_, leg, blocked) = legs.first()?;
+    // A leg of which likely packets are dropped is shown before another; else UDP before ICMP.
+    let drops_none = |(.., region): &&(CheckId, Leg, &Region)| case.traffic.share(region).is_none();
+    let (_, leg, blocked) = legs.iter().min_by_key(drops_none)?;
     let shares = legs.iter().map(|(.., region)| case.traffic.share(region));
     let worst = shares.reduce(Share::max).unwrap_or_default();
     let impact = if side.advisory || worst.is_none() {

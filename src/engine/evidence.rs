@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Action, AddressGroups, AddressMatch, Dimension, Family, Leg, PortMatch, ProtocolMatch, Region, Rule, Share, Span,
-    Traffic,
+    Action, AddressGroups, AddressMatch, Dimension, Family, Layer, Leg, PortMatch, ProtocolMatch, Region, Rule, Share,
+    Span, Traffic,
     address::{Prefix, covering_prefixes},
     filter::Filter,
     layer::Side,
@@ -170,12 +170,17 @@ fn decision(side: &Side<'_>, decided: Option<(usize, &Rule)>) -> Decision {
 }
 
 fn nearest(side: &Side<'_>, traffic: &Traffic, packet: &Packet, decided: Option<(usize, &Rule)>) -> Option<Nearest> {
+    // Asked about replies, the ports of a security group's rule are the prober's; the health check port there is the usual mistake.
+    let names_port = |rule: &Rule| match side.layer {
+        Layer::SecurityGroupReply => rule.remote_ports.names(traffic.port),
+        Layer::SecurityGroup | Layer::NetworkAcl | Layer::LoadBalancerAcl => rule.local_ports.names(traffic.port),
+    };
     let mut best: Option<((u8, bool), usize, &Rule)> = None;
     for (position, segment) in side.segments.iter().enumerate() {
         for rule in segment.rules.iter().filter(|rule| rule.action == Action::Allow) {
             let flags = misses(traffic, packet, segment.groups, rule).into_iter();
             // Among equals one that is about this very port comes first, then the one that is evaluated first.
-            let rank = (flags.map(u8::from).sum(), !rule.local_ports.names(traffic.port));
+            let rank = (flags.map(u8::from).sum(), !names_port(rule));
             if best.is_none_or(|(least, ..)| rank < least) {
                 best = Some((rank, position, rule));
             }

@@ -47,7 +47,7 @@ pub struct RuleFinding {
     pub dimension: Dimension,
     /// The leg that is shown.
     pub leg: Leg,
-    /// Whether the ICMP leg fails the item too, beside the one shown.
+    /// Whether the other leg fails the item too, beside the one shown.
     pub both_legs: bool,
     /// Effect of this item by itself, as far as likely packets go.
     pub impact: Impact,

@@ -128,9 +128,6 @@ fn expand(checks: &mut [FailedCheck]) {
     }
 }
 
-/// Whether the product prefers, of equally close rules for replies of stateless groups, the one that names the health check port.
-const REPLIES_NAME_THE_PORT: bool = false;
-
 /// Compares every backend server of a world; the first disagreement in words.
 pub fn compare(manifests: &[Value]) -> Result<Tally, String> {
     let world = world(manifests);
@@ -368,7 +365,7 @@ fn compare_nearest(check: &FailedCheck, evidence: &Evidence) -> Result<(), Strin
         });
         (rule.object.as_str(), rule.name.as_str(), misses.collect())
     });
-    if evidence.leg_has_ports && (REPLIES_NAME_THE_PORT || check.id != "security_group_reply_egress") {
+    if evidence.leg_has_ports {
         same!("nearest", said, expected);
     } else {
         // Whether a packet without ports misses a port is a matter of words.

@@ -188,13 +188,14 @@ impl Direction {
 
     /// What the blocked sets of the legs, cells of that space, say about dimension `d`; `None`: they are empty.
     fn finding(&self, id: &'static str, d: usize, space: &Space, blocked: &[Vec<Cell>]) -> Option<Failed> {
-        // "legs (UDP and ICMP) are walked separately and joined the same way" (§6); the first leg is shown (UDP).
+        // "legs (UDP and ICMP) are walked separately and joined the same way" (§6).
         let legs: Vec<(&Leg, &Vec<Cell>)> = self.legs.iter().zip(blocked).filter(|(_, b)| !b.is_empty()).collect();
-        let (leg, cells) = legs.first()?;
         let share = |leg: &Leg, cells: &[Cell]| Share {
             part: cells.iter().map(|cell| self.likely(leg, &space.packet(cell))).sum(),
             whole: leg.whole,
         };
+        // "a likely packet before an unlikely one" (§7); else the first leg is shown (UDP).
+        let (leg, cells) = legs.iter().min_by_key(|(leg, cells)| share(leg, cells).is_none())?;
         // "Shares, dropped shares and impacts count likely packets only" (§2)
         let impact = if self.advisory || legs.iter().all(|(leg, cells)| share(leg, cells).is_none()) {
             Impact::Advisory

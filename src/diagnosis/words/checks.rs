@@ -2,7 +2,7 @@
 
 use crate::{
     api::v1alpha1::ACCEPT_ANNOTATION,
-    engine::{CheckId, Dimension, Has, Impact, Layer, Leg, Nearest, RuleFinding, format_address},
+    engine::{CheckId, Dimension, Has, Impact, Layer, Nearest, RuleFinding, format_address},
     text::{clean_for_json, shell_word},
 };
 
@@ -182,11 +182,11 @@ fn both(report: &Report, found: &RuleFinding) -> String {
 /// The legs that fail.
 fn legs(report: &Report, found: &RuleFinding) -> String {
     let family = report.traffic.family;
-    let leg = found.leg.name(family);
     if found.both_legs {
-        format!("{leg} and {}", Leg::Icmp.name(family))
+        let legs: Vec<&str> = report.traffic.legs.iter().map(|leg| leg.name(family)).collect();
+        legs.join(" and ")
     } else {
-        leg.to_owned()
+        found.leg.name(family).to_owned()
     }
 }
 
