@@ -179,7 +179,7 @@ fn matcher(pattern: &str) -> Option<Regex> {
                     .strip_prefix(['!', '^'])
                     .map_or(("", class.as_str()), |class| ("^", class));
                 let class = class.replace(['\\', '[', '^', '&', '~'], "");
-                regex.push_str(&format!("[{not}{class}]"));
+                regex.extend(["[", not, &class, "]"]);
             }
             c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
         }

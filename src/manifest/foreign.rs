@@ -224,7 +224,7 @@ const ANSWERS: &[Answer] = &[
     },
 ];
 
-/// What Huawei Cloud and OpenStack call the same.
+/// What Huawei Cloud and `OpenStack` call the same.
 const CLOUD: &[(&str, Kind)] = &[
     ("members", Kind::BackendServer),
     ("member", Kind::BackendServer),

@@ -222,7 +222,7 @@ fn ports(text: &str) -> Option<String> {
     let list = list.trim_matches(['[', ']', ',']).to_owned();
     let is_port = |port: &str| !port.is_empty() && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit());
     let is_range = |range: &str| match range.split_once('-') {
-        Some((first, last)) => is_port(first) && is_port(last),
+        Some((from, to)) => is_port(from) && is_port(to),
         None => is_port(range),
     };
     (list != text && list.split(',').all(is_range)).then_some(list)

@@ -1,7 +1,10 @@
 //! What is said on standard error: what is wrong with the input, what was passed over, who is not diagnosed and why. Nobody reading it
 //! is no reason to stop.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write},
+};
 
 use crate::{
     cli::table,
@@ -90,7 +93,7 @@ pub fn of_refusals(world: &World, loaded: &Loaded, assessments: &mut [Assessment
             first(&all, MAX_MISSING)
         );
         if all.len() > MAX_MISSING {
-            line.push_str(&format!("; and {} more", all.len() - MAX_MISSING));
+            let _ = write!(line, "; and {} more", all.len() - MAX_MISSING);
         }
         say(&mut err, "warning", &line);
         if let ([only, more @ ..], true) = (all.as_slice(), retell) {
@@ -121,11 +124,12 @@ fn missing(world: &World, loaded: &Loaded, key: &Key) -> Vec<String> {
             };
             let kind = absent.kind;
             let article = if kind.name().starts_with('A') { "an" } else { "a" };
-            line.push_str(&format!(
+            let _ = write!(
+                line,
                 " (there is {article} {kind} of that name in {namespaces} {}{})",
                 sentence_list(&elsewhere, 3),
                 other_namespace(loaded, &key.namespace, first),
-            ));
+            );
         }
     }
     all

@@ -102,15 +102,12 @@ pub fn plain(text: &str) -> String {
             (!label.contains('[')).then_some((label, after))
         });
         out.push_str(before);
-        match target {
-            Some((label, after)) => {
-                out.push_str(label);
-                rest = after;
-            }
-            None => {
-                out.push('[');
-                rest = link;
-            }
+        if let Some((label, after)) = target {
+            out.push_str(label);
+            rest = after;
+        } else {
+            out.push('[');
+            rest = link;
         }
     }
     out.push_str(rest);
