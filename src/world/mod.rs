@@ -413,7 +413,7 @@ mod tests {
             [pear.clone(), plum.clone()]
         );
         let affected = world.observe(member(3, "plum", accept("goats, check_hc_config_port")));
-        assert_eq!(affected.backend_servers.into_iter().collect::<Vec<_>>(), [plum.clone()]);
+        assert_eq!(affected.backend_servers, [plum.clone()].into());
         assert_eq!(world.collect(&plum).unwrap().accept, ["goats", "check_hc_config_port"]);
         assert_eq!(world.collect(&pear).unwrap().accept, ["check_hc_config_port"]);
         let affected = world.observe(gate(4, Value::Null));

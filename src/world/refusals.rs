@@ -303,12 +303,13 @@ mod tests {
 
     #[test]
     fn a_reference_to_nothing() {
+        const ACL_NAMES_NOTHING: &str =
+            "NetworkACL ditch spec.egress[0] (e).destination.addressGroupRef.name: AddressGroup \"wasps\" not found";
+
         let group = |enabled| {
             let rule = json!({"name": "r", "direction": "Ingress", "enabled": enabled, "remote": {"addressGroupRef": {"name": "wasps"}}});
             Change::Field(Kind::SecurityGroup, "hedge", "/rules", json!([rule]))
         };
-        const ACL_NAMES_NOTHING: &str =
-            "NetworkACL ditch spec.egress[0] (e).destination.addressGroupRef.name: AddressGroup \"wasps\" not found";
         let acl = |subnet: &str, enabled: bool, group: &str| {
             let rule = json!({"name": "e", "action": "Allow", "destination": {"addressGroupRef": {"name": group}}});
             let spec = json!({"enabled": enabled, "subnetRefs": [{"name": subnet}], "ingress": [], "egress": [rule]});

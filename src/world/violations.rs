@@ -140,10 +140,10 @@ impl<'n> Search<'n> {
             self.network_acls_of(&subnet.name);
         }
         // Which subnets an unreadable ACL claims is not known: it may be one of these.
-        if spec.subnet_ref.is_some() || subnets.is_some_and(|subnets| !subnets.is_empty()) {
-            if let Some(acl) = self.namespace.unreadable_acl() {
-                self.network_acl(acl);
-            }
+        if (spec.subnet_ref.is_some() || subnets.is_some_and(|subnets| !subnets.is_empty()))
+            && let Some(acl) = self.namespace.unreadable_acl()
+        {
+            self.network_acl(acl);
         }
     }
 

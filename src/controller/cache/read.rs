@@ -229,6 +229,8 @@ mod tests {
         }
     }
 
+    type Damage = fn(&mut Value);
+
     /// A backend server that is diagnosed with all that this reads, each object with a name of its own.
     fn stage() -> Vec<Value> {
         let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": API_VERSION, "kind": kind, "metadata": {"namespace": "meadow", "name": name}, "spec": spec});
@@ -292,7 +294,7 @@ mod tests {
     fn what_is_there_and_cannot_be_read_is_the_same_to_the_controller_and_the_command_line() {
         let unread = ["moor", "wall", "rats"];
         assert_eq!(at_both_doors(&stage()), [None, None]);
-        let damages: [(&str, fn(&mut Value)); 4] = [
+        let damages: [(&str, Damage); 4] = [
             ("no object", |object| object["spec"] = json!("none")),
             ("null", |object| object["spec"] = json!(null)),
             ("fields of another version", |object| {
