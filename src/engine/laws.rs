@@ -109,9 +109,10 @@ type Tuple = (u8, u128, u16, u128, u16);
 
 /// The simple ways first, as ever, or the search at once.
 fn ways() -> impl Strategy<Value = Work> {
-    prop_oneof![Just(16), Just(0)].prop_map(|patience| {
+    (prop_oneof![Just(16), Just(0)], any::<bool>()).prop_map(|(patience, cuts)| {
         let mut work = Work::new(u64::MAX);
         work.patience = patience;
+        work.few_points = if cuts { 0 } else { work.few_points };
         work
     })
 }

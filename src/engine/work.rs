@@ -17,6 +17,8 @@ pub(crate) struct Work {
     pub(crate) patience: usize,
     /// How many words of columns are held at once; larger spaces are taken apart first.
     pub(crate) most_words: usize,
+    /// Parts of so many points are looked at point by point, which takes less than a cut.
+    pub(crate) few_points: usize,
 }
 
 /// The work that may be done was not enough.
@@ -30,6 +32,7 @@ impl Work {
             left: limit,
             patience: 16,
             most_words: 1 << 20,
+            few_points: 1024,
         }
     }
 

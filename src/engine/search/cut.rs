@@ -2,100 +2,93 @@
 
 use super::{
     super::work::{Exhausted, Work},
-    axis::Part,
-    code::NOTHING,
+    axis::{Axis, Part},
     masks::{Kept, Masks},
 };
+
+/// Cuts are tried between so many blocks of classes of each axis.
+const BLOCKS: usize = 8;
+
+/// The classes of an axis in blocks.
+struct Blocks {
+    /// The first class of each.
+    starts: Vec<usize>,
+    /// What some class of the blocks from the first on matches, and what every class does, block by block.
+    left: Vec<Masks>,
+    /// The same from the last on, back to this block.
+    right: Vec<Masks>,
+}
+
+/// How many axes tell each rule apart: a row of bits for those that at least one, two, … five do.
+struct Levels {
+    rows: [Vec<u64>; 5],
+}
+
+impl Levels {
+    fn new(width: usize) -> Self {
+        Self {
+            rows: std::array::from_fn(|_| vec![0; width]),
+        }
+    }
+
+    /// One axis more tells apart all rules but these.
+    fn add(&mut self, every: &[u64]) {
+        for (at, every) in every.iter().enumerate() {
+            let mut carry = !every;
+            for row in &mut self.rows {
+                if let Some(word) = row.get_mut(at) {
+                    let next = *word & carry;
+                    *word |= carry;
+                    carry = next;
+                }
+            }
+        }
+    }
+
+    /// What a half with these rules costs: each counts for each axis but one by which it is told apart. Of the axis that is
+    /// cut, `every` are the rules that match all of it.
+    fn cost(&self, half: &Masks, every: &[u64]) -> u64 {
+        let [_, two, more @ ..] = &self.rows;
+        let words = half.any.iter().zip(&half.every).zip(every).zip(two).enumerate();
+        let mut cost = 0;
+        for (at, (((any, full), every), two)) in words {
+            // One axis fewer tells a rule apart that matches all of the half.
+            let rules = two & any & !(!every & full);
+            cost += u64::from(rules.count_ones());
+            for row in more {
+                cost += u64::from((row.get(at).copied().unwrap_or(0) & any).count_ones());
+            }
+        }
+        cost
+    }
+}
 
 impl Part {
     /// Where to cut: the axis, the class that begins the second half, and whether the first half has less to it. The cut
     /// that leaves the least counts best; a rule counts for each axis but one by which it is told apart.
     pub(super) fn cut(&self, work: &mut Work) -> Result<Option<(usize, usize, bool)>, Exhausted> {
         let width = self.width();
-        let ends: Vec<Vec<usize>> = self
-            .axes
-            .iter()
-            .map(|axis| axis.floors.iter().map(|floor| self.end(*floor)).collect())
-            .collect();
-        // The classes of each axis in up to eight blocks.
-        let blocks: Vec<Vec<(usize, Masks)>> = self
-            .axes
-            .iter()
-            .zip(&ends)
-            .map(|(axis, ends)| {
-                let classes = axis.floors.len();
-                let blocks = classes.min(8);
-                (0..blocks)
-                    .map(|block| {
-                        let (from, to) = (classes * block / blocks, classes * (block + 1) / blocks);
-                        let kept: Vec<Kept> = (from..to)
-                            .map(|class| Kept {
-                                class,
-                                floor: NOTHING,
-                                end: ends.get(class).copied().unwrap_or(0),
-                            })
-                            .collect();
-                        (from, self.masks(axis, &kept))
-                    })
-                    .collect()
-            })
-            .collect();
+        let blocks: Vec<Blocks> = self.axes.iter().map(|axis| self.blocks(axis)).collect();
         work.spend(
             self.axes.iter().map(|axis| axis.floors.len() * width).sum::<usize>()
-                + blocks.iter().map(|blocks| blocks.len() * width * 8).sum::<usize>(),
+                + blocks
+                    .iter()
+                    .map(|blocks| blocks.starts.len() * width * 8)
+                    .sum::<usize>(),
         )?;
-        // By how many axes each rule is told apart: at least two, three, four, five.
-        let mut levels = vec![vec![0u64; width]; 5];
-        let mut every_of_axis = Vec::with_capacity(self.axes.len());
-        for blocks in &blocks {
-            let mut every = vec![u64::MAX; width];
-            for (_, masks) in blocks {
-                for (every, own) in every.iter_mut().zip(&masks.every) {
-                    *every &= own;
-                }
-            }
-            for at in 0..width {
-                let mut carry = !every.get(at).copied().unwrap_or(0);
-                for level in &mut levels {
-                    if let Some(word) = level.get_mut(at) {
-                        let next = *word & carry;
-                        *word |= carry;
-                        carry = next;
-                    }
-                }
-            }
-            every_of_axis.push(every);
+        let mut levels = Levels::new(width);
+        for whole in blocks.iter().filter_map(|blocks| blocks.left.last()) {
+            levels.add(&whole.every);
         }
         let mut best: Option<(u64, usize, usize, usize, bool)> = None;
-        for (axis, (blocks, every)) in blocks.iter().zip(&every_of_axis).enumerate() {
+        for (axis, blocks) in blocks.iter().enumerate() {
             let classes = self.axes.get(axis).map_or(0, |axis| axis.floors.len());
-            let sides = |from: usize, to: usize| -> u64 {
-                let mut any = vec![0u64; width];
-                let mut own_every = vec![u64::MAX; width];
-                for (_, masks) in blocks.get(from..to).unwrap_or_default() {
-                    for ((any, own), (every, more)) in any
-                        .iter_mut()
-                        .zip(&masks.any)
-                        .zip(own_every.iter_mut().zip(&masks.every))
-                    {
-                        *any |= own;
-                        *every &= more;
-                    }
-                }
-                let mut cost = 0;
-                for (at, (any, full)) in any.iter().zip(&own_every).enumerate() {
-                    let told = !every.get(at).copied().unwrap_or(0);
-                    for (level, words) in levels.iter().enumerate().skip(1) {
-                        let rules = words.get(at).copied().unwrap_or(0) & any;
-                        // One axis fewer tells a rule apart that matches all of the half.
-                        let left = if level == 1 { rules & !(told & full) } else { rules };
-                        cost += u64::from(left.count_ones());
-                    }
-                }
-                cost
+            let Some(whole) = blocks.left.last() else {
+                continue;
             };
-            for (number, (at, _)) in blocks.iter().enumerate().skip(1) {
-                let (left, right) = (sides(0, number), sides(number, blocks.len()));
+            let cuts = blocks.left.iter().zip(blocks.right.iter().zip(&blocks.starts).skip(1));
+            for (left, (right, at)) in cuts {
+                let (left, right) = (levels.cost(left, &whole.every), levels.cost(right, &whole.every));
                 let score = left * left + right * right;
                 if best.is_none_or(|(least, fewest, ..)| (score, classes) < (least, fewest)) {
                     best = Some((score, classes, axis, *at, left <= right));
@@ -103,5 +96,38 @@ impl Part {
             }
         }
         Ok(best.map(|(_, _, axis, at, left_first)| (axis, at, left_first)))
+    }
+
+    fn blocks(&self, axis: &Axis) -> Blocks {
+        let classes = axis.floors.len();
+        let count = classes.min(BLOCKS);
+        let starts: Vec<usize> = (0..count).map(|block| classes * block / count).collect();
+        let ends = starts.iter().skip(1).copied().chain([classes]);
+        let mut left: Vec<Masks> = starts
+            .iter()
+            .zip(ends)
+            .map(|(from, to)| {
+                let floors = axis.floors.get(*from..to).unwrap_or_default();
+                let kept = (*from..).zip(floors).map(|(class, floor)| Kept {
+                    class,
+                    floor: *floor,
+                    end: self.end(*floor),
+                });
+                self.masks(axis, kept)
+            })
+            .collect();
+        let mut right = left.clone();
+        for at in 1..count {
+            join(&mut left, at - 1, at);
+            join(&mut right, count - at, count - at - 1);
+        }
+        Blocks { starts, left, right }
+    }
+}
+
+/// Joins the masks at one place to those at another.
+fn join(masks: &mut [Masks], from: usize, to: usize) {
+    if let Ok([from, to]) = masks.get_disjoint_mut([from, to]) {
+        to.join(from);
     }
 }

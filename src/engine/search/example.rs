@@ -81,7 +81,7 @@ impl Part {
                 *met &= column;
             }
         }
-        self.mark(base, answer, work, |row, column| {
+        self.mark(answer, work, |row, column| {
             // A missing axis has no column.
             let bits_of = |own: &[u64], at: usize| {
                 if own.is_empty() {
@@ -93,8 +93,8 @@ impl Part {
             let bits = met
                 .iter()
                 .enumerate()
-                .map(|(at, met)| met & bits_of(row, at) & bits_of(column, at));
-            self.code_at(first(bits))
+                .map(|(at, met)| met & bits_of(row.column, at) & bits_of(column.column, at));
+            base.min(row.floor).min(column.floor).min(self.code_at(first(bits)))
         })
     }
 }

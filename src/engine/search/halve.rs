@@ -18,6 +18,9 @@ fn halve(part: &Part, answer: &mut Answer, work: &mut Work) -> Result<(), Exhaus
     if part.columns_are_empty() {
         return part.settle(answer, work);
     }
+    if answer.deciders.is_none() && part.has_few_points(work) {
+        return part.try_points(answer, work);
+    }
     if part.axes.iter().any(|axis| axis.role == Role::Free) {
         part.try_examples(answer, work)?;
         if answer.open == 0 {

@@ -15,6 +15,7 @@
 //! * Classes with the same column are one class. On a free axis only the best floor of them counts: the first allow, or
 //!   else the last deny.
 //! * A part without an allow has no example, one without bits is answered by its floors.
+//! * A part of few points is not cut: each of them is looked at.
 //!
 //! So block lists, port lists and combs are gone before the first cut. Of n boxes in d axes the cuts leave in each half fewer
 //! that are neither slab nor outside, as Chan's method for the measure of a union of boxes does ("Klee's measure problem
@@ -33,6 +34,7 @@ mod gather;
 mod halve;
 mod masks;
 mod narrow;
+mod points;
 mod settle;
 mod table;
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Part {
                 .axes
                 .iter()
                 .zip(&kept)
-                .map(|(axis, kept)| self.masks(axis, kept))
+                .map(|(axis, kept)| self.masks(axis, kept.iter().copied()))
                 .collect();
             // By how many axes a rule is told apart here: none, one, more.
             let (mut some, mut more) = (vec![0; width], vec![0; width]);

@@ -15,17 +15,15 @@ impl Part {
         let base = free
             .map(|axis| axis.floors.iter().copied().reduce(better).unwrap_or(NOTHING))
             .fold(self.ground, Code::min);
-        self.mark(base, answer, work, |_, _| NOTHING)
+        self.mark(answer, work, |row, column| base.min(row.floor).min(column.floor))
     }
 
-    /// Adds every pair of pinned classes over which an allow decides: the first of `base`, the floors of both, and what
-    /// `bits` says.
+    /// Adds every pair of pinned classes over which an allow decides.
     pub(super) fn mark(
         &self,
-        base: Code,
         answer: &mut Answer,
         work: &mut Work,
-        bits: impl Fn(&[u64], &[u64]) -> Code,
+        decides: impl Fn(&Pinned<'_>, &Pinned<'_>) -> Code,
     ) -> Result<(), Exhausted> {
         let width = self.width();
         let rows = pinned(self.axis(Role::Row), width);
@@ -33,11 +31,10 @@ impl Part {
         work.spend(rows.len() * columns.len())?;
         let mut mask = vec![0u64; answer.width];
         for row in &rows {
-            let first = base.min(row.floor);
             let mut empty = true;
             mask.fill(0);
             for column in &columns {
-                let decides = first.min(column.floor).min(bits(row.column, column.column));
+                let decides = decides(row, column);
                 if allows(decides) {
                     empty = false;
                     for member in column.members {
@@ -64,9 +61,10 @@ impl Part {
 }
 
 /// A class of a pinned axis, or all that there is where the axis is not asked about.
-struct Pinned<'a> {
-    floor: Code,
-    column: &'a [u64],
+pub(super) struct Pinned<'a> {
+    pub(super) floor: Code,
+    /// None where the axis is not asked about.
+    pub(super) column: &'a [u64],
     members: &'a [u32],
 }
 

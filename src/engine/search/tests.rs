@@ -93,10 +93,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn finds_what_trying_every_point_finds(part in part()) {
+    fn finds_what_trying_every_point_finds(part in part(), few_points in prop::sample::select(vec![0, 16, 1024])) {
         let size = |axis: usize| part.axes[axis].floors.len();
         let mut answer = Answer::new(size(0), size(1), None);
-        search(&part, &mut answer, &mut Work::new(u64::MAX)).unwrap();
+        let mut work = Work::new(u64::MAX);
+        work.few_points = few_points;
+        search(&part, &mut answer, &mut work).unwrap();
         let rows: Vec<Vec<u64>> = answer.rows().map(<[u64]>::to_vec).collect();
         prop_assert_eq!(rows.len(), size(0));
         for (row, cells) in rows.iter().enumerate() {
