@@ -173,7 +173,7 @@ fn mixed(ns: &str) {
 ---
 { apiVersion: elb-doctor.dev/v1alpha1, kind: TroubleshootRequest, metadata: { name: waits }, spec: { loadBalancerRef: { name: gate }, backendServerRef: { name: ewe-4 }, activeDeadlineSeconds: 86400 } }
 ---
-{ apiVersion: elb-doctor.dev/v1alpha1, kind: NetworkACL, metadata: { name: elsewhere }, spec: { subnetRefs: [{ name: hill }] } }
+{ apiVersion: elb-doctor.dev/v1alpha1, kind: NetworkACL, metadata: { name: elsewhere }, spec: { subnetRefs: [{ name: hill }], egress: [{ name: out, action: Allow }] } }
 ",
     );
 }
