@@ -904,6 +904,7 @@ fn what_is_no_manifest_at_all_is_named_for_what_it_is() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a list")]
 fn the_spelling_of_clouds_is_answered_with_the_right_word() {
     for (right, wrong, hint) in [
         (

@@ -48,8 +48,7 @@ fn unhealthy(mut backend: Value) -> Value {
     backend
 }
 
-/// The whole status as `elb-doctor diagnose` writes it: conditions, health and diagnosis, in compact JSON. In a cluster the generation
-/// stands in it five times.
+/// The whole status as it stands in a cluster: conditions, health, diagnosis and the generation, in compact JSON.
 #[test]
 fn a_status_with_one_usual_fault_is_under_2_kib_whole() {
     let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
@@ -74,7 +73,9 @@ fn a_status_with_one_usual_fault_is_under_2_kib_whole() {
             }
             let fixes = diagnosis["fixes"].as_array().unwrap();
             assert!(fixes.len() == 1 && fixes[0]["patch"].is_string(), "{name} has its fix");
-            let size = serde_json::to_vec(status).unwrap().len();
+            let mut whole = status.clone();
+            whole["observedGeneration"] = json!(12);
+            let size = serde_json::to_vec(&whole).unwrap().len();
             println!("{name}: {size} bytes");
             assert!(size < 2048, "{name}: {size} bytes");
             usual.push(name.to_owned());

@@ -35,7 +35,8 @@ pub fn status(assessment: &Assessment, now: &Time) -> BackendServerStatus {
     let backend = &assessment.backend;
     let observed = backend.status.as_ref().map(|status| status.conditions.as_slice());
     let generation = backend.metadata.generation;
-    let mut conditions = Conditions::new(observed.unwrap_or_default(), generation, now);
+    // The generation stands once, beside the conditions, where `kubectl wait` finds it: a status is to stay small.
+    let mut conditions = Conditions::new(observed.unwrap_or_default(), None, now);
     match &assessment.outcome {
         Err(refusal) if refusal.reason.is_unready() => {
             conditions.set(types::READY, State::False, refusal.reason.as_str(), &refusal.message);

@@ -165,6 +165,7 @@ fn with_more(more: &[Value]) -> Vec<Value> {
     world
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "reads best where it is used")]
 fn acl(name: &str, spec: Value) -> Value {
     json!({ "kind": "NetworkACL", "metadata": { "name": name, "namespace": "shop" }, "spec": spec })
 }

@@ -123,7 +123,7 @@ impl Findings {
         all
     }
 
-    /// "condition FaultFound: the gravest by impact, then severity, then table order", those beyond the table last.
+    /// "condition `FaultFound`: the gravest by impact, then severity, then table order", those beyond the table last.
     pub fn gravest(&self) -> Option<&'static str> {
         let all = self.failed.iter().chain(&self.beyond);
         all.min_by_key(|item| (item.impact as u8, is_tip(item.id)))
@@ -438,6 +438,7 @@ impl<'a> Look<'a> {
     }
 
     /// The six items, and the replies where the groups are stateless.
+    #[allow(clippy::too_many_lines, reason = "the sentences of one section, in its order")]
     fn security_groups(&self, traffic: &Traffic) -> Result<(Option<Layer>, Option<Direction>), Wrong> {
         let mut referred: Vec<(bool, String)> = Vec::new();
         let mut sorts: Vec<bool> = Vec::new();

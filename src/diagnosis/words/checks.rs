@@ -129,14 +129,17 @@ fn failure(report: &Report, failed: &Found<'_>) -> String {
             );
         }
         CheckId::SecurityGroupInboundSource | CheckId::NetworkAclInboundSource => {
-            format!("from {blocked} to {server}")
+            format!("from {blocked}")
         }
         CheckId::SecurityGroupOutboundDestination | CheckId::NetworkAclOutboundDestination => {
-            format!("from {server} to {blocked}")
+            format!("to {blocked}")
         }
         CheckId::SecurityGroupInboundPort
         | CheckId::SecurityGroupOutboundPort
-        | CheckId::NetworkAclInboundDestinationPort => format!("to health check port {}", traffic.port),
+        | CheckId::NetworkAclInboundDestinationPort => {
+            let both = both(report, found);
+            return format!("{rules} do not allow health check port {}{both}.", traffic.port);
+        }
         CheckId::NetworkAclOutboundSourcePort => format!("from health check port {}", traffic.port),
         CheckId::NetworkAclInboundSourcePort => {
             let label = label(found);
@@ -151,15 +154,7 @@ fn failure(report: &Report, failed: &Found<'_>) -> String {
         CheckId::NetworkAclInboundDestination => format!("to {local}, the address of {server}"),
         CheckId::NetworkAclOutboundSource => format!("from {local}, the address of {server}"),
         CheckId::LoadBalancerAclOutbound => {
-            let port = if found.leg.has_ports() {
-                format!(" to port {}", traffic.port)
-            } else {
-                String::new()
-            };
-            return format!(
-                "{rules} do not allow probes from {blocked}{port}{}.",
-                both(report, found)
-            );
+            return format!("{rules} do not allow probes from {blocked}{}.", both(report, found));
         }
         CheckId::LoadBalancerAclInbound | CheckId::SecurityGroupReplyOutbound => {
             return format!("{rules} do not allow replies to {blocked}{}.", both(report, found));

@@ -32,7 +32,11 @@ fn line(fix: &Fix, traffic: &Traffic, why: &str) -> String {
             let name = fix.target.name();
             format!("Create security group {name}, allow {what}{why} in it, and put it on the interface")
         }
-        Placement::Before(_) => format!("Allow {what}{why}, {}", position(fix)),
+        Placement::Before(_) => {
+            // The name says enough here; the console's row says that it is a rule.
+            let before = fix.ahead_of.as_deref().map(|rule| format!("before {rule}"));
+            format!("Allow {what}{why}, {}", before.unwrap_or_else(|| position(fix)))
+        }
         Placement::Priority { priority, moves } if !moves.is_empty() => {
             let moved = if moves.len() == 1 {
                 "1 rule moves".to_owned()
