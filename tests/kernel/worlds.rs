@@ -401,6 +401,7 @@ fn network_acls(words: &Words) -> Vec<Case> {
 }
 
 /// What the page does not look at: the network ACL at the load balancer's end, and replies of stateless groups.
+#[allow(clippy::too_many_lines, reason = "a list")]
 fn beyond(words: &Words) -> Vec<Case> {
     let &Words {
         v6,
