@@ -263,14 +263,14 @@ pub fn only(manifests: &[Value], backend: &str, layer: Layer) -> Vec<Value> {
     let own = &spec["subnetRef"]["name"];
     let mut world = manifests.to_vec();
     for object in &mut world {
-        if object["kind"] == "NetworkACL" {
-            if let Some(claimed) = object["spec"]["subnetRefs"].as_array_mut() {
-                claimed.retain(|subnet| match layer {
-                    Layer::SecurityGroup => false,
-                    Layer::NetworkACL => subnet["name"] == *own,
-                    Layer::LoadBalancerACL => subnet["name"] != *own,
-                });
-            }
+        if object["kind"] == "NetworkACL"
+            && let Some(claimed) = object["spec"]["subnetRefs"].as_array_mut()
+        {
+            claimed.retain(|subnet| match layer {
+                Layer::SecurityGroup => false,
+                Layer::NetworkACL => subnet["name"] == *own,
+                Layer::LoadBalancerACL => subnet["name"] != *own,
+            });
         }
         if layer != Layer::SecurityGroup && object["kind"] == "BackendServer" && name_of(object) == backend {
             object["spec"]["portSecurityEnabled"] = false.into();
