@@ -1,7 +1,9 @@
 //! How clouds and people spell what these manifests spell otherwise: the right word, offered.
 
 use super::hint::{self, letters, suggestion};
-use crate::{api::v1alpha1::REPORTED_REASONS, text::excerpt};
+use strum::VariantNames as _;
+
+use crate::{api::v1alpha1::ReportedReason, text::excerpt};
 
 /// Other words for the words of our enums, as [`letters`].
 const SYNONYMS: &[(&str, &str)] = &[
@@ -147,7 +149,7 @@ pub fn doubt(path: &str, text: &str) -> Option<String> {
         "protocol" if !path.contains("healthCheck") && text.parse() == Ok(0_u8) => Some(format!(
             "{text:?} is protocol number 0 (HOPOPT) and not all protocols: leave protocol out to match all"
         )),
-        "reason" if path == "status.health.reason" && !REPORTED_REASONS.contains(&text) => {
+        "reason" if path == "status.health.reason" && !ReportedReason::VARIANTS.contains(&text) => {
             let near = known_reason(text)?;
             Some(format!(
                 "{text:?} is not one of the cloud's reasons; did you mean {near:?}?"
@@ -191,7 +193,7 @@ fn protocol(text: &str) -> Option<String> {
 fn known_reason(text: &str) -> Option<&'static str> {
     let spelled = letters(text);
     let synonym = REASON_SYNONYMS.iter().find(|(other, _)| *other == spelled);
-    let near = || hint::nearest(text, REPORTED_REASONS.iter().copied());
+    let near = || hint::nearest(text, ReportedReason::VARIANTS.iter().copied());
     synonym.map(|(_, right)| *right).or_else(near)
 }
 

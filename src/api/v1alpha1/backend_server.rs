@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 use super::{Diagnosis, LocalReference, enabled, forms};
 
@@ -177,20 +178,30 @@ pub struct ReportedHealth {
     pub reported_at: Option<String>,
 }
 
-/// The reasons that the cloud reports. Reporters may write others.
-pub const REPORTED_REASONS: &[&str] = &[
-    "ConnectTimeout",
-    "ConnectRefused",
-    "ConnectFailed",
-    "ConnectInterrupt",
-    "SslHandshakeError",
-    "RecvResponseFailed",
-    "RecvResponseTimeout",
-    "SendRequestFailed",
-    "SendRequestTimeout",
-    "ResponseFormatError",
-    "ResponseMismatch",
-];
+/// The reasons that the cloud reports, spelled as they are named here. Reporters may write others: those say nothing.
+#[derive(Clone, Copy, Debug, EnumString, Eq, IntoStaticStr, PartialEq, VariantArray, VariantNames)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum ReportedReason {
+    ConnectTimeout,
+    ConnectRefused,
+    ConnectFailed,
+    ConnectInterrupt,
+    SslHandshakeError,
+    RecvResponseFailed,
+    RecvResponseTimeout,
+    SendRequestFailed,
+    SendRequestTimeout,
+    ResponseFormatError,
+    ResponseMismatch,
+}
+
+impl ReportedReason {
+    /// The word that is reported.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
 
 /// Health of a backend server.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]

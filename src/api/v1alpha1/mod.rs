@@ -23,7 +23,7 @@ pub use address_group::{AddressGroup, AddressGroupSpec};
 pub use annotations::{ACCEPT_ANNOTATION, ReadAnnotations};
 pub use backend_server::{
     BackendHealthCheck, BackendServer, BackendServerSpec, BackendServerStatus, BackendType, HealthState,
-    REPORTED_REASONS, ReportedHealth,
+    ReportedHealth, ReportedReason,
 };
 pub use diagnosis::{
     Blocked, Decision, Diagnosis, DiagnosisImpact, FailedCheck, Fix, FixKind, HealthCheckTraffic, ItemImpact, Nearest,

@@ -10,7 +10,7 @@ mod reported;
 mod steps;
 
 use crate::{
-    api::v1alpha1::HealthCheckProtocol,
+    api::v1alpha1::{HealthCheckProtocol, ReportedReason},
     engine::{Case, CheckId, Decision, Impact, Packet, Share, Traffic, Verdict},
     world::Collected,
 };
@@ -20,7 +20,7 @@ pub use fixes::{Fix, NewRule, Operation, RuleArray, Target};
 pub use hints::{DecidingGroup, OtherFamily};
 pub use notes::{AboutAcl, Note};
 pub use port::PortRemoval;
-pub use reported::{Disagreement, ReportedReason};
+pub use reported::Disagreement;
 pub use steps::{Codes, NextStep, OtherSources, Request, RequestKind, Vantage};
 
 /// What is known of one backend server that was diagnosed.

@@ -11,7 +11,8 @@ use crate::{
     world::{Collected, SourceOrigin},
 };
 
-use super::{ReportedReason, hints};
+use super::hints;
+use crate::api::v1alpha1::ReportedReason;
 use order::{Cause, causes};
 
 pub use request::{Codes, Request, RequestKind};

@@ -2,7 +2,7 @@
 //!
 //! What the reason rules out is left out: a server that answered with the wrong code is not behind a firewall that drops.
 
-use super::super::ReportedReason as Reason;
+use crate::api::v1alpha1::ReportedReason as Reason;
 
 /// A cause that the rules do not show.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -118,11 +118,13 @@ pub(super) fn causes(reason: Option<Reason>, udp: bool) -> &'static [Cause] {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     #[test]
     fn no_cause_comes_twice_and_what_is_by_design_comes_first() {
-        let reasons = Reason::ALL.into_iter().map(Some).chain([None]);
+        let reasons = Reason::VARIANTS.iter().copied().map(Some).chain([None]);
         for (reason, udp) in reasons.flat_map(|reason| [(reason, false), (reason, true)]) {
             let causes = causes(reason, udp);
             assert_eq!(causes.first(), Some(&ZeroWeight), "{reason:?}");
