@@ -161,7 +161,11 @@ impl Page {
     fn next_steps(&mut self, report: &Report) {
         if !report.next_steps.is_empty() {
             self.text.push('\n');
-            let _ = writeln!(self.text, "  {}", styled(BOLD, "What remains, most likely first"));
+            let _ = writeln!(
+                self.text,
+                "  {}",
+                styled(BOLD, "What remains to check, most likely first")
+            );
             for (i, step) in report.next_steps.iter().enumerate() {
                 self.paragraph(&format!("  {}. ", i + 1), "     ", &words::steps::step(report, step));
             }

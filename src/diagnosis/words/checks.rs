@@ -74,7 +74,7 @@ fn change(report: &Report, found: &Found<'_>, checks: &[CheckId], namespace: Opt
                 Some(_) => format!("accept it: {}", accept(report, checks, namespace)),
                 None => "accept it".to_owned(),
             };
-            format!("It drops no probe, so it is not the cause. To clear it, {clear} or {accept}")
+            format!("This drops no probe, so it is not the cause. To clear the finding, {clear} or {accept}")
         }
         What::Rules(_) if fixed => "Apply the fix".to_owned(),
         What::Rules(_) => "Add a rule that allows it".to_owned(),

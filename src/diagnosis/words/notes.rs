@@ -80,7 +80,7 @@ fn other_family(found: &OtherFamily, family: Family) -> String {
         "network ACL"
     };
     let (other, own) = (version(*other), version(family));
-    format!("Rule {rule} of {kind} {object} is for {other} only; probes of this server are {own}")
+    format!("Rule {rule} of {kind} {object} covers {other} only; probes of this server are {own}")
 }
 
 fn about_acl(about: &AboutAcl) -> String {
@@ -115,8 +115,8 @@ fn disagreement(disagreement: Disagreement) -> String {
             reason.as_str()
         ),
         Disagreement::NoneIsDropped(reason) => format!(
-            "Disagreement: {} means that probes get no answer, but these rules drop none: something else does, or the rules or the \
-             probe addresses given here are wrong or out of date",
+            "Disagreement: {} means that probes get no answer, but these rules drop none: either something else drops them, or the \
+             rules or the probe addresses given here are wrong or out of date",
             reason.as_str()
         ),
     }

@@ -15,8 +15,8 @@ use super::{
 use request::{command, expectation, is_server_name};
 
 /// What a weight of 0 means.
-pub const ZERO_WEIGHT: &str = "Its weight is 0: a Shared load balancer shows such a server as unhealthy by design. If it is to \
-                               serve, give it a weight of 1 or more";
+pub const ZERO_WEIGHT: &str = "Its weight is 0: a Shared load balancer shows such a server as unhealthy by design. To use \
+                               it, give it a weight of 1 or more";
 
 /// One step in a sentence or two.
 pub fn step(report: &Report, step: &NextStep) -> String {
@@ -45,8 +45,8 @@ fn sentence(report: &Report, step: &NextStep) -> String {
              node (externalTrafficPolicy: Local): kubectl get endpointslices -A"
         ),
         NextStep::HealthCheckNodePort => format!(
-            "If {port} is a Service's healthCheckNodePort, kube-proxy answers 503 where it knows of no ready endpoint on its \
-             node: kubectl get endpointslices -A"
+            "If {port} is a Service's healthCheckNodePort, kube-proxy answers 503 if no pod on this node is \
+             ready: kubectl get endpointslices -A"
         ),
         NextStep::KubeProxy => format!(
             "{port} is usually kube-proxy's health port; kube-proxy may not run on this node: kubectl -n kube-system get pods -o wide"
@@ -59,7 +59,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
         NextStep::NoHostName(_) => {
             let local = host(traffic);
             format!(
-                "The check sends no host name, only Host: {local}. If the service wants its own name, set domainName of the \
+                "The check sends no host name, only Host: {local}. If the service needs its own name, set domainName in the \
                  health check"
             )
         }
@@ -72,7 +72,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
         }
         NextStep::DropsConnections { from } => {
             let (place, bare) = (capitalized(&place(from)), bare(traffic));
-            format!("The service may accept connections and drop them. {place}: nc -vz -w 3 {bare} {port}")
+            format!("The service may accept connections and drop them. {place}: nc -v -w 3 {bare} {port}")
         }
         NextStep::HostFirewall => {
             let tables = match traffic.family {
@@ -96,7 +96,9 @@ fn sentence(report: &Report, step: &NextStep) -> String {
             } else {
                 "TcpExtListenOverflows"
             };
-            format!("The server may be overloaded. On the server: uptime; ss -s; nstat -az {counter}")
+            format!(
+                "The server may be overloaded (a high load, a count that grows). On the server: uptime; nstat -az {counter}"
+            )
         }
         NextStep::PingsIgnored => pings(traffic.family),
         NextStep::IcmpErrorsLimited => icmp_errors(traffic.family),
@@ -136,7 +138,7 @@ fn port_words(udp: bool, port: u16) -> String {
 }
 
 fn ss(udp: bool) -> &'static str {
-    if udp { "ss -lun" } else { "ss -ltn" }
+    if udp { "ss -lunp" } else { "ss -ltnp" }
 }
 
 /// Addresses on which a service can listen without hearing probes.
@@ -165,7 +167,7 @@ fn pings(family: Family) -> String {
         Family::V4 => "net.ipv4.icmp_echo_ignore_all",
         Family::V6 => "net.ipv6.icmp.echo_ignore_all",
     };
-    format!("UDP checks need answers to pings. On the server, this must be 0: sysctl {setting}")
+    format!("A UDP check also pings the server. On the server, this must be 0: sysctl {setting}")
 }
 
 fn icmp_errors(family: Family) -> String {
@@ -175,7 +177,7 @@ fn icmp_errors(family: Family) -> String {
     };
     // The kernel has one limit on all ICMP messages, of both families.
     format!(
-        "ICMP errors may be rate-limited, so that the check misses them. On the server: sysctl {settings} \
+        "ICMP errors may be rate-limited, and the check needs them. On the server: sysctl {settings} \
          net.ipv4.icmp_msgs_per_sec"
     )
 }
@@ -248,7 +250,7 @@ fn way_back(traffic: &Traffic, to: Option<u128>) -> String {
     match traffic.family {
         Family::V4 => format!(
             "Replies may be routed elsewhere (default route, policy routes), or strict rp_filter (1) may drop probes. On the \
-             server: {route}; sysctl net.ipv4.conf.all.rp_filter"
+             server: {route}; sysctl -ar '\\.rp_filter'"
         ),
         Family::V6 => format!("Replies may be routed elsewhere (default route, policy routes). On the server: {route}"),
     }
@@ -257,10 +259,10 @@ fn way_back(traffic: &Traffic, to: Option<u128>) -> String {
 fn other_sources(traffic: &Traffic, why: OtherSources, udp: bool) -> String {
     let why = match why {
         OtherSources::FormerSubnets => {
-            "A load balancer whose backend subnet was changed may go on probing from its old addresses"
+            "If a backend subnet of the load balancer was changed, its old addresses may go on probing"
         }
         OtherSources::SecondSharedPrefix => {
-            "Some regions also probe from 100.126.0.0/16; if yours does, set --shared-source 100.125.0.0/16,100.126.0.0/16"
+            "Some regions also probe from 100.126.0.0/16; if yours does, run elb-doctor with --shared-source 100.125.0.0/16,100.126.0.0/16"
         }
         OtherSources::WrongSetting => "Probes may come from other addresses than the health check sources set here",
     };

@@ -44,8 +44,8 @@ pub(super) fn expectation(request: &Request) -> String {
     let unwanted: Vec<String> = OTHERS.iter().filter_map(unwanted).collect();
     let not = match unwanted.as_slice() {
         [] => String::new(),
-        [only] => format!("; {only} does not count"),
-        [head @ .., last] => format!("; {} or {last} does not count", head.join(", ")),
+        [only] => format!("; {only} fails the check"),
+        [head @ .., last] => format!("; {} or {last} fails the check", head.join(", ")),
     };
     format!("GET {path}{host} must return {codes}{not}")
 }
@@ -169,16 +169,16 @@ mod tests {
             (
                 Codes::UsualOf(LoadBalancerType::Dedicated),
                 "GET /up for host shop.test must return 200 (the default); a redirect (301, 302), a login (401, 403), a wrong path \
-                 (404) or an error (500, 503) does not count",
+                 (404) or an error (500, 503) fails the check",
             ),
             (
                 Codes::UsualOf(LoadBalancerType::Shared),
                 "GET /up for host shop.test must return 200, 202 or 401 (a Shared load balancer's default); a redirect (301, 302), \
-                 a login (403), a wrong path (404) or an error (500, 503) does not count",
+                 a login (403), a wrong path (404) or an error (500, 503) fails the check",
             ),
             (
                 Codes::Set("200-404".into()),
-                "GET /up for host shop.test must return 200-404; an error (500, 503) does not count",
+                "GET /up for host shop.test must return 200-404; an error (500, 503) fails the check",
             ),
             (
                 Codes::Set("200-503".into()),
