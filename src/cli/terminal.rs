@@ -8,11 +8,11 @@ use clap::ValueEnum;
 /// What `--color` takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Color {
-    /// Where the output is a terminal that takes colours.
+    /// If the output is a terminal that supports colour.
     Auto,
-    /// Also into files and pipes.
+    /// Even in files and pipes.
     Always,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
