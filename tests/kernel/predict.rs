@@ -164,8 +164,9 @@ fn verdict<'a>(
             continue;
         };
         if witness.protocol != packet.protocol_name() {
-            // Of two legs that fail the UDP one is shown: of ICMP it says nothing then. Shown ICMP says that UDP is well.
-            open |= packet.protocol == ICMP || packet.protocol == ICMPV6;
+            // Of two legs that fail the UDP one is shown, unless only ICMP drops likely packets. So shown UDP says nothing of ICMP, and
+            // shown ICMP nothing of UDP from unlikely ports; from likely ones UDP is well.
+            open |= !packet.has_ports() || value < 1024;
         } else if check.id == varying {
             let ports = blocked.values.iter().flat_map(|text| values::ports(text).unwrap());
             let mut ports = ports.map(|(first, last)| first <= u128::from(value) && u128::from(value) <= last);
