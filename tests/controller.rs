@@ -251,7 +251,6 @@ fn a_network_acl_where_probes_leave_the_load_balancer_is_found_and_told() {
     );
     until(ns, "tsr/of-groups", "Succeeded", "True/NoFaultFound");
 
-    let wanted = (json!("Warning"), json!("LoadBalancerACLOutbound"));
     eventually("the event", || {
         let list: serde_json::Value =
             serde_json::from_str(&kubectl(&["get", "events.events.k8s.io", "-n", ns, "-o", "json"])).unwrap();
@@ -259,9 +258,13 @@ fn a_network_acl_where_probes_leave_the_load_balancer_is_found_and_told() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|event| (event["type"].clone(), event["reason"].clone()))
+            .filter(|event| event["type"] == "Warning" && event["reason"] == "LoadBalancerACLOutbound")
+            .map(|event| event["note"].as_str().unwrap_or_default().to_owned())
             .collect();
-        if told.contains(&wanted) {
+        // It stands by itself: what is wrong, and what to change.
+        let whole =
+            |note: &String| note.contains("do not allow probes from") && note.contains(" To fix it: Allow tcp from ");
+        if told.iter().any(whole) {
             Ok(())
         } else {
             Err(format!("{told:?}"))

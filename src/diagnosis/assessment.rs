@@ -65,7 +65,7 @@ impl Assessment {
         matches!(&self.outcome, Ok(report) if report.disagreement.is_some())
     }
 
-    /// What metrics count.
+    /// What metrics count and an event tells.
     #[must_use]
     pub fn facts(&self) -> Facts {
         Facts {
@@ -73,11 +73,15 @@ impl Assessment {
             refused: self.outcome.as_ref().err().map(|refusal| refusal.reason),
             failed: self.failed().collect(),
             disagreement: self.disagrees(),
+            event: self.outcome.as_ref().ok().and_then(|report| {
+                let gravest = report.findings.gravest()?;
+                Some(words::conditions::event(report, &gravest))
+            }),
         }
     }
 }
 
-/// What metrics count of one diagnosis.
+/// What metrics count of one diagnosis, and what an event tells of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Facts {
     /// The outcome in one word.
@@ -88,6 +92,8 @@ pub struct Facts {
     pub failed: Vec<CheckId>,
     /// Whether the reported reason cannot be what the rules predict.
     pub disagreement: bool,
+    /// The gravest fault in a sentence, where there is one.
+    pub event: Option<String>,
 }
 
 /// A verdict with what it is about. Many are judged and counted of which only a few are shown: the report is made of those.

@@ -62,7 +62,7 @@ fn transitions(facts: &Facts, observed: &[Condition], desired: &[Condition]) -> 
         && fault.status == "True"
         && is_new(fault)
     {
-        tell(true, &fault.reason, &fault.message);
+        tell(true, &fault.reason, facts.event.as_deref().unwrap_or(&fault.message));
     }
     if let Some(diagnosed) = condition(desired, DIAGNOSED)
         && is_new(diagnosed)
@@ -126,6 +126,7 @@ mod tests {
                 Vec::new()
             },
             disagreement: false,
+            event: None,
         };
         let told = transitions(&facts, &conditions(observed), &conditions(desired));
         told.into_iter().map(|one| (one.warning, one.reason)).collect()

@@ -7,7 +7,7 @@ use crate::{
 
 use super::{
     super::report::{Found, Report},
-    checks, notes,
+    checks, fixes, notes,
     values::{names, percentage, sentence},
 };
 
@@ -67,6 +67,15 @@ pub fn fault(report: &Report, found: &Found<'_>) -> String {
     }
     // Nothing to apply: what it is about.
     format!("{denial}: {}", blocked_part(report, rules))
+}
+
+/// The same for an event, which stands by itself and is in no status: what is wrong, and what to change.
+pub fn event(report: &Report, found: &Found<'_>) -> String {
+    let reason = checks::reason(report, found);
+    match report.fix_of(found) {
+        Some(fix) => format!("{reason} To fix it: {}", fixes::summary(fix, &report.traffic)),
+        None => reason,
+    }
 }
 
 /// What is dropped, for a sentence without a fix.
