@@ -285,7 +285,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("make unit", "runs the tests of the library"),
     ("cargo check --all-targets", "builds the crate that this is a test of"),
     (
-        "cargo test --lib --test docs --test consequences --test random_worlds",
+        "cargo test --no-fail-fast --lib --test docs --test consequences --test random_worlds",
         "`make test` runs these with all others",
     ),
     ("make lint", "takes shellcheck and minutes; .ci/run does it"),

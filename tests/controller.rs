@@ -15,6 +15,7 @@ mod replica;
 use std::{path::Path, sync::OnceLock};
 
 use common::ControlPlane;
+use elb_doctor::engine::CheckId;
 use replica::{
     MEADOW, Replica, apply, condition, eventually, ewe, failed, kubectl, object, patch, patch_status, report, until,
     until_failed,
@@ -50,7 +51,7 @@ fn a_mark_becomes_a_verdict_that_follows_every_change_of_what_it_was_read_from()
     report(ns, "ewe-1", "Unhealthy", Some("ConnectTimeout"));
     let clean = until(ns, "bes/ewe-1", "Diagnosed", "True/NoFaultFound");
     assert_eq!(condition(&clean, "Healthy"), "False/ConnectTimeout");
-    assert_eq!(clean["status"]["diagnosis"]["checked"], 17);
+    assert_eq!(clean["status"]["diagnosis"]["checked"], CheckId::COUNT);
     assert!(!clean["status"]["diagnosis"]["nextSteps"].as_array().unwrap().is_empty());
 
     // A rule of the security group.
@@ -215,7 +216,7 @@ fn a_network_acl_where_probes_leave_the_load_balancer_is_found_and_told() {
             &faulty["status"]["diagnosis"]["failed"],
             &faulty["status"]["diagnosis"]["checked"]
         ),
-        (&json!(1), &json!(17))
+        (&json!(1), &json!(CheckId::COUNT))
     );
     assert!(failed(&faulty).is_empty());
     // An address group that it names.
@@ -374,7 +375,10 @@ fn what_is_missing_is_waited_for() {
     ]);
     let patient = object(ns, "tsr/patient");
     assert_eq!(condition(&patient, "Succeeded"), "True/NoFaultFound");
-    assert_eq!(patient["status"]["progress"], json!({ "finished": 17, "total": 17 }));
+    assert_eq!(
+        patient["status"]["progress"],
+        json!({ "finished": CheckId::COUNT, "total": CheckId::COUNT })
+    );
 
     // Both are records now: what changes later changes them no more.
     kubectl(&["delete", "sg/fence", "-n", ns]);

@@ -15,6 +15,7 @@ use crate::{
     api::v1alpha1::{
         BackendServer, BackendServerStatus, Diagnosis, FixKind, LoadBalancer, NetworkACL, SecurityGroup, Subnet,
     },
+    engine::CheckId,
     world::{Key, Object, World},
 };
 
@@ -298,7 +299,7 @@ fn what_is_beyond_counts_has_its_evidence_and_may_be_the_gravest() {
         ids(&found.beyond),
         ["load_balancer_acl_egress", "load_balancer_acl_egress"]
     );
-    assert_eq!((found.checked, found.failed), (17, 3));
+    assert_eq!((found.checked as usize, found.failed), (CheckId::COUNT, 3));
     for beyond in &found.beyond {
         assert!(beyond.witness.is_some() && beyond.decided_by.is_some());
         let name = |name: &&str| beyond.reason.contains(&format!("on the load balancer's subnet {name}"));

@@ -500,6 +500,11 @@ mod tests {
         (status.to_owned(), reason.to_owned())
     }
 
+    /// So many backend servers have so many items.
+    fn items(servers: usize) -> u32 {
+        u32::try_from(servers * CheckId::COUNT).unwrap()
+    }
+
     #[test]
     fn at_the_deadline_faults_that_were_found_are_said() {
         let world = world(&[("one", "shut"), ("two", "gone")]);
@@ -519,8 +524,8 @@ mod tests {
         assert_eq!(
             late.progress.unwrap(),
             Progress {
-                finished: 17,
-                total: 34
+                finished: items(1),
+                total: items(2)
             }
         );
     }
@@ -542,7 +547,7 @@ mod tests {
             succeeded.unwrap().message,
             "390 items failed on 130 of 130 backend servers"
         );
-        assert_eq!(status.progress.unwrap().finished, 130 * 17);
+        assert_eq!(status.progress.unwrap().finished, items(130));
     }
 
     #[test]
