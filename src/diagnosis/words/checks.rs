@@ -123,10 +123,13 @@ fn failure(report: &Report, failed: &Found<'_>) -> String {
         | CheckId::SecurityGroupOutboundProtocol
         | CheckId::NetworkAclInboundProtocol
         | CheckId::NetworkAclOutboundProtocol => {
-            return format!(
-                "{rules} do not allow the health check protocol, {}.",
-                legs(report, found)
-            );
+            let why = if found.leg.has_ports() && !found.both_legs {
+                ""
+            } else {
+                " (a UDP check also pings the server)"
+            };
+            let legs = legs(report, found);
+            return format!("{rules} do not allow the health check protocol, {legs}{why}.");
         }
         CheckId::SecurityGroupInboundSource | CheckId::NetworkAclInboundSource => {
             format!("from {blocked}")

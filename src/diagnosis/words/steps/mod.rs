@@ -49,7 +49,7 @@ fn sentence(report: &Report, step: &NextStep) -> String {
              ready: kubectl get endpointslices -A"
         ),
         NextStep::KubeProxy => format!(
-            "{port} is usually kube-proxy's health port; kube-proxy may not run on this node: kubectl -n kube-system get pods -o wide"
+            "{port} is usually kube-proxy's health port; kube-proxy may be down on this node: kubectl -n kube-system get pods -o wide"
         ),
         NextStep::UnexpectedAnswer { request, from } => {
             let (expected, command) = (expectation(request), command(request, &host(traffic), port));
