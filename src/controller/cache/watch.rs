@@ -129,20 +129,7 @@ const REFUSALS: u32 = 3;
 
 /// Keeps the view of one kind like the cluster. Never ends.
 pub(super) async fn follow(all: Surroundings, kind: Kind) {
-    let relists = all.freshness.relists();
-    let mut watcher = Watcher {
-        all,
-        kind,
-        plural: kind.plural(),
-        backoff: Backoff::default(),
-        relists,
-        vanished: BTreeSet::new(),
-        forget_at: None,
-        version: 0,
-        last: None,
-        calm: true,
-        refusals: 0,
-    };
+    let mut watcher = Watcher::new(all, kind);
     let mut listed = false;
     loop {
         if !listed {
@@ -185,6 +172,22 @@ pub(super) async fn follow(all: Surroundings, kind: Kind) {
 }
 
 impl Watcher {
+    fn new(all: Surroundings, kind: Kind) -> Self {
+        Self {
+            relists: all.freshness.relists(),
+            all,
+            kind,
+            plural: kind.plural(),
+            backoff: Backoff::default(),
+            vanished: BTreeSet::new(),
+            forget_at: None,
+            version: 0,
+            last: None,
+            calm: true,
+            refusals: 0,
+        }
+    }
+
     /// Reads all objects, page by page; then forgets what was not among them.
     async fn list(&mut self) -> Result<(), WireError> {
         self.vanished.clear();
@@ -576,27 +579,15 @@ mod tests {
                 Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(list.into_bytes())))
             }
         });
-        let relists = freshness.relists();
-        let mut watcher = Watcher {
-            all: Surroundings {
-                client: kube::Client::new(service, "default"),
-                namespace: None,
-                cache,
-                freshness: freshness.clone(),
-                metrics: Arc::new(Metrics::new()),
-                limiter: Arc::default(),
-            },
-            kind: Kind::Subnet,
-            plural: "subnets".into(),
-            backoff: Backoff::default(),
-            relists,
-            vanished: BTreeSet::new(),
-            forget_at: None,
-            version: 0,
-            last: None,
-            calm: true,
-            refusals: 0,
+        let all = Surroundings {
+            client: kube::Client::new(service, "default"),
+            namespace: None,
+            cache,
+            freshness: freshness.clone(),
+            metrics: Arc::new(Metrics::new()),
+            limiter: Arc::default(),
         };
+        let mut watcher = Watcher::new(all, Kind::Subnet);
         let ahead = watcher.still_ahead().await;
         (
             ahead,
