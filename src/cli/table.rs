@@ -242,7 +242,7 @@ impl Page {
         let (cross, item) = (styled(style, "✗"), styled(BOLD, item));
         let _ = writeln!(self.text, "  {cross} {item}{gap}{}", styled(style, &tail));
         let _ = writeln!(self.text, "    {}", styled(DIM, check.id()));
-        self.paragraph("    ", "    ", &words::checks::reason(report, found));
+        self.paragraph("    ", "    ", &words::checks::explained(report, found));
         if let Some(found) = found.rules() {
             self.field("Blocked", &blocked(report, &found.evidence));
         }
@@ -255,7 +255,7 @@ impl Page {
         let tail = format!("{}, {}", check.severity().as_str(), values::impact(impact));
         self.paragraph("    - ", "      ", &format!("{} ({tail})", check.item()));
         let _ = writeln!(self.text, "      {}", styled(DIM, check.id()));
-        self.paragraph("      ", "      ", &words::checks::reason(report, found));
+        self.paragraph("      ", "      ", &words::checks::explained(report, found));
         if let Some(found) = found.rules().filter(|found| !found.evidence.share.is_all()) {
             self.paragraph(
                 "      ",
@@ -277,7 +277,7 @@ impl Page {
             values::bound(fix.direction)
         );
         self.fix_head(&object, fix.verified);
-        self.paragraph("    ", "    ", &words::fixes::summary(fix, &report.traffic));
+        self.paragraph("    ", "    ", &words::fixes::explained(fix, &report.traffic));
         self.console(report, fix);
         if let Some(patch) = words::fixes::patch(fix, &report.traffic) {
             let kind = if fix.layer.is_security_group() {

@@ -17,9 +17,14 @@ use super::{
 /// Longest sentence, in bytes of JSON.
 const MAX: usize = 512;
 
+/// The reason with what a person may wonder about, for whoever need not be as small as a status.
+pub fn explained(report: &Report, found: &Found<'_>) -> String {
+    clean_for_json(&failure(report, found, true), MAX)
+}
+
 /// The page's reason with the real names in it.
 pub fn reason(report: &Report, found: &Found<'_>) -> String {
-    clean_for_json(&failure(report, found), MAX)
+    clean_for_json(&failure(report, found, false), MAX)
 }
 
 /// The same, of the first fault of that id.
@@ -106,7 +111,7 @@ fn accept(report: &Report, checks: &[CheckId], namespace: Option<&str>) -> Strin
 }
 
 /// The sentence of each check.
-fn failure(report: &Report, failed: &Found<'_>) -> String {
+fn failure(report: &Report, failed: &Found<'_>, explained: bool) -> String {
     let check = failed.check;
     let found = match failed.what {
         What::Rules(found) => found,
@@ -150,9 +155,12 @@ fn failure(report: &Report, failed: &Found<'_>) -> String {
         }
         CheckId::NetworkAclOutboundDestinationPort => {
             let label = label(found);
-            return format!(
-                "{label}: Blocks destination ports {blocked} (all must be allowed: a reply goes to the port that the probe came from)."
-            );
+            let why = if explained {
+                " (all must be allowed: a reply goes to the port that the probe came from)"
+            } else {
+                ""
+            };
+            return format!("{label}: Blocks destination ports {blocked}{why}.");
         }
         CheckId::NetworkAclInboundDestination => format!("to {local}, the address of {server}"),
         CheckId::NetworkAclOutboundSource => format!("from {local}, the address of {server}"),

@@ -71,9 +71,9 @@ pub fn fault(report: &Report, found: &Found<'_>) -> String {
 
 /// The same for an event, which stands by itself and is in no status: what is wrong, and what to change.
 pub fn event(report: &Report, found: &Found<'_>) -> String {
-    let reason = checks::reason(report, found);
+    let reason = checks::explained(report, found);
     match report.fix_of(found) {
-        Some(fix) => format!("{reason} To fix it: {}", fixes::summary(fix, &report.traffic)),
+        Some(fix) => format!("{reason} To fix it: {}", fixes::explained(fix, &report.traffic)),
         None => reason,
     }
 }

@@ -16,8 +16,13 @@ const PROBERS: &str = "1-65535";
 /// Longest line, in bytes of JSON.
 const MAX: usize = 512;
 
-/// The change in one line, with what is not plain about it.
+/// The change in one line.
 pub fn summary(fix: &Fix, traffic: &Traffic) -> String {
+    line(fix, traffic, "")
+}
+
+/// The same with what is not plain about it, for whoever need not be as small as a status.
+pub fn explained(fix: &Fix, traffic: &Traffic) -> String {
     let why = match fix.replies().then(|| fix.rules.iter().any(|rule| rule.leg.has_ports())) {
         Some(true) => " (the ports that the probes came from)",
         Some(false) | None => "",
