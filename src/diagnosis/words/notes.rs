@@ -90,7 +90,7 @@ fn about_acl(about: &AboutAcl) -> String {
         }
         AboutAcl::Stateful => "is stateful: its outbound rules cannot stop replies to probes".to_owned(),
         AboutAcl::AlwaysOutbound => "is stateless, but replies to 100.125.0.0/16 always pass".to_owned(),
-        AboutAcl::Stateless => "is stateless: replies need an outbound rule".to_owned(),
+        AboutAcl::Stateless => "is stateless: replies need a rule too".to_owned(),
         AboutAcl::PartlyWithinSubnet(subnet) => {
             format!("does not apply to probes from the server's own subnet {subnet}")
         }
